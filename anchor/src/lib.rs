@@ -1,0 +1,1 @@
+//! The broker's half: sessions by sid, fencing, grace, admission.

@@ -1,0 +1,1 @@
+//! A simulated MQTT broker with the broker's half of the protocol inside.

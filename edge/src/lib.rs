@@ -1,0 +1,1 @@
+//! The edge relay: client connections, choice of origin, moves.

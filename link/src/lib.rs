@@ -1,0 +1,1 @@
+//! What runs between two tiers: trunks, tunnels and the loop that drives a session.

@@ -1,0 +1,1 @@
+//! The origin relay: routes by ring and home, splices, drains.

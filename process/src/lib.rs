@@ -1,0 +1,1 @@
+//! What every role process is: phases, signals, listeners, configuration, logs, metrics, admin.

@@ -1,0 +1,1 @@
+//! CONNECT, the one MQTT packet that a relay reads.

@@ -1,0 +1,18 @@
+//! The protocol between Baton's tiers (DCR/1), pure: no IO, no clock, no randomness, no logging.
+//!
+//! Time comes in as [`limits::Millis`] on a clock that the caller holds, chance as bytes that the caller drew. So the
+//! very types that ship run under a model checker, in property tests and in a simulator.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`id`] | names of users, sessions and nodes |
+//! | [`limits`] | every bound, with its unit and reason |
+//! | [`error`] | who broke what |
+//! | [`connect`] | CONNECT, the one MQTT packet that a relay reads |
+//! | [`ring`] | user id to home, the same answer on every origin |
+
+pub mod connect;
+pub mod error;
+pub mod id;
+pub mod limits;
+pub mod ring;

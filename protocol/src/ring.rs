@@ -1,0 +1,1 @@
+//! User id to home, the same answer on every origin.

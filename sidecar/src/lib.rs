@@ -1,0 +1,1 @@
+//! An anchor before an unmodified broker.

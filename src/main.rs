@@ -1,0 +1,2 @@
+//! The `baton` binary: one file per verb.
+fn main() {}
