@@ -1,0 +1,192 @@
+//! Byte streams, and where they come from. Roles see only the traits, so a simulator can stand in for the sockets.
+
+use std::{
+    future::Future,
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    time::Duration,
+};
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpSocket, TcpStream, lookup_host},
+    time::{Instant, sleep},
+};
+use tracing::warn;
+
+use crate::metrics::Metrics;
+
+/// A byte stream with a local socket's manners.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + 'static {
+    /// Closes at once and abruptly: the other end sees a reset, and unsent bytes are dropped.
+    fn reset(self);
+}
+
+/// Where connections come in.
+pub trait Listen: 'static {
+    /// What comes in.
+    type Stream: Stream;
+
+    /// The next connection and its peer. May be dropped at any time without losing a connection.
+    ///
+    /// # Errors
+    /// The listener is beyond repair. Errors that pass are waited out inside.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>>;
+}
+
+/// How connections go out.
+pub trait Dial: Clone + 'static {
+    /// What goes out.
+    type Stream: Stream;
+
+    /// Connects to `address`, which is `host:port`. The caller bounds the time.
+    ///
+    /// # Errors
+    /// No address of the host answered; the error is that of the last one tried.
+    fn dial(&self, address: &str) -> impl Future<Output = io::Result<Self::Stream>>;
+}
+
+/// Connections that the kernel holds ready for one listener: a whole fleet may come back at once.
+pub const BACKLOG: u32 = 4096;
+/// Pause after an accept that failed for want of a resource: the next would fail as well, and spin.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Least time between two log lines of one listener about failed accepts.
+const ACCEPT_LOG_SPAN: Duration = Duration::from_secs(60);
+/// Time after which the kernel gives up a link whose peer acknowledges nothing.
+const LINK_USER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Unsent bytes in a link's socket above which it counts as full: what waits in user space can still be reordered,
+/// shed and counted.
+const LINK_NOTSENT_BYTES: u32 = 128 * 1024;
+/// Silence after which the kernel asks a client or broker whether it is there, then the interval, then the tries.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(10), Duration::from_secs(5), 3);
+
+/// What a TCP connection is for, which decides its socket options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TcpKind {
+    /// Between tiers. The peer always reads, so unacknowledged bytes mean that it's gone.
+    Link,
+    /// To a client or a broker. Never TCP_USER_TIMEOUT: Linux applies it to zero-window probes too, and would cut
+    /// off a peer that merely doesn't read for a while.
+    Session,
+}
+
+impl TcpKind {
+    fn apply(self, socket: &SockRef<'_>) -> io::Result<()> {
+        socket.set_tcp_nodelay(true)?;
+        match self {
+            Self::Link => {
+                socket.set_tcp_user_timeout(Some(LINK_USER_TIMEOUT))?;
+                socket.set_tcp_notsent_lowat(LINK_NOTSENT_BYTES)
+            }
+            Self::Session => {
+                let (time, interval, retries) = KEEPALIVE;
+                socket.set_tcp_keepalive(
+                    &TcpKeepalive::new().with_time(time).with_interval(interval).with_retries(retries),
+                )
+            }
+        }
+    }
+}
+
+impl Stream for TcpStream {
+    fn reset(self) {
+        // If the option can't be set the peer sees a FIN instead: still closed, so there is nothing to add.
+        let _ = SockRef::from(&self).set_linger(Some(Duration::ZERO));
+    }
+}
+
+/// A TCP listener.
+#[derive(Debug)]
+pub struct TcpListen {
+    listener: TcpListener,
+    kind: TcpKind,
+    metrics: Metrics,
+    last_log: Option<Instant>,
+}
+
+impl TcpListen {
+    /// Binds `address`, which is `host:port`; the first address of the host is taken.
+    ///
+    /// # Errors
+    /// The address doesn't resolve, is in use or isn't ours; the message names it.
+    pub fn bind(address: &str, kind: TcpKind, metrics: &Metrics) -> io::Result<Self> {
+        let bind = || -> io::Result<TcpListener> {
+            let address =
+                address.to_socket_addrs()?.next().ok_or_else(|| io::Error::other("the name has no address"))?;
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            socket.set_reuseaddr(true)?;
+            // Accepted sockets inherit the listener's options: one call here spares several per connection.
+            kind.apply(&SockRef::from(&socket))?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)
+        };
+        let listener = bind().map_err(|e| io::Error::new(e.kind(), format!("can't listen on {address}: {e}")))?;
+        Ok(Self { listener, kind, metrics: metrics.clone(), last_log: None })
+    }
+
+    /// The address it is bound to.
+    ///
+    /// # Errors
+    /// As `getsockname`.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    fn note_failure(&mut self, error: &io::Error) {
+        self.metrics.accept_failed();
+        let now = Instant::now();
+        if self.last_log.is_none_or(|last| now.duration_since(last) >= ACCEPT_LOG_SPAN) {
+            self.last_log = Some(now);
+            warn!(event = "accept.failed", kind = ?self.kind, %error);
+        }
+    }
+}
+
+impl Listen for TcpListen {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        loop {
+            match self.listener.accept().await {
+                Ok(accepted) => return Ok(accepted),
+                // The peer went before we came: the next may be fine.
+                Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => self.note_failure(&e),
+                Err(e) => {
+                    self.note_failure(&e);
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Dials over TCP.
+#[derive(Clone, Copy, Debug)]
+pub struct TcpDial {
+    kind: TcpKind,
+}
+
+impl TcpDial {
+    /// A dialer of this kind of connection.
+    pub fn new(kind: TcpKind) -> Self {
+        Self { kind }
+    }
+}
+
+impl Dial for TcpDial {
+    type Stream = TcpStream;
+
+    async fn dial(&self, address: &str) -> io::Result<TcpStream> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in lookup_host(address).await? {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            self.kind.apply(&SockRef::from(&socket))?;
+            match socket.connect(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(e) => last = e,
+            }
+        }
+        Err(last)
+    }
+}
