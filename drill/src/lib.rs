@@ -1,1 +1,5 @@
 //! Users and fate: counted clients, a ledger, a tier of child processes, faults.
+
+pub mod ledger;
+pub mod mqtt;
+pub mod stamp;

@@ -1,0 +1,305 @@
+//! Who sent what, who got it, and whether that was right. Pure: times come in as microseconds.
+//!
+//! Over clean connections that nobody replaces, messages of every quality of service must arrive exactly once and in
+//! order per [`Stream`], at each receiver. Memory is bounded per stream and receiver: the next number expected and at
+//! most [`GAPS`] ranges that were passed over.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use hdrhistogram::Histogram;
+
+use crate::{
+    mqtt::Qos,
+    stamp::{Stamp, Stream},
+};
+
+mod arrivals;
+mod verdict;
+
+pub use arrivals::GAPS;
+use arrivals::{Arrival, Arrivals};
+pub use verdict::{Latency, Tally, Verdict};
+
+/// Microseconds of the longest latency that is told apart from longer ones: ten minutes.
+const LATENCY_MAX: u64 = 600_000_000;
+
+/// What one publisher did on one stream.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent {
+    sent: u64,
+    acknowledged: u64,
+}
+
+/// The account of one load.
+#[derive(Debug)]
+pub struct Ledger {
+    receivers: BTreeMap<u32, BTreeSet<u32>>,
+    sent: HashMap<Stream, Sent>,
+    arrivals: HashMap<(u32, Stream), Arrivals>,
+    strays: u64,
+    first_fault: Option<String>,
+    ended: BTreeMap<u32, &'static str>,
+    latency: Histogram<u64>,
+    window: Histogram<u64>,
+    totals: Totals,
+}
+
+/// Plain sums, for a look while the load runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Messages published.
+    pub sent: u64,
+    /// Messages of QoS 1 and 2 whose handshake is finished.
+    pub acknowledged: u64,
+    /// Messages received, duplicates included.
+    pub received: u64,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        let histogram = || Histogram::new_with_bounds(1, LATENCY_MAX, 3).expect("constant, legal bounds");
+        Self {
+            receivers: BTreeMap::new(),
+            sent: HashMap::new(),
+            arrivals: HashMap::new(),
+            strays: 0,
+            first_fault: None,
+            ended: BTreeMap::new(),
+            latency: histogram(),
+            window: histogram(),
+            totals: Totals::default(),
+        }
+    }
+}
+
+impl Ledger {
+    /// Client `receiver` shall get everything that is published to `topic` from now on. Say so before the first
+    /// message: what was sent before counts as lost.
+    pub fn expect(&mut self, receiver: u32, topic: u32) {
+        self.receivers.entry(topic).or_default().insert(receiver);
+    }
+
+    /// A message of this stream is being sent; returns its sequence number.
+    pub fn sent(&mut self, stream: Stream) -> u64 {
+        let entry = self.sent.entry(stream).or_default();
+        entry.sent += 1;
+        self.totals.sent += 1;
+        entry.sent - 1
+    }
+
+    /// A handshake (PUBACK, or PUBREC to PUBCOMP) of this stream is finished.
+    pub fn acknowledged(&mut self, stream: Stream) {
+        self.sent.entry(stream).or_default().acknowledged += 1;
+        self.totals.acknowledged += 1;
+    }
+
+    /// `receiver` got `payload` at `now` microseconds. Returns the stamp of a message that is right: sent, expected
+    /// there, whole, and not there before.
+    pub fn received(&mut self, receiver: u32, payload: &[u8], now: u64) -> Option<Stamp> {
+        self.totals.received += 1;
+        let Some(stamp) = Stamp::read(payload) else {
+            self.stray(|| format!("client {receiver} got {} bytes that nobody published", payload.len()));
+            return None;
+        };
+        let Stamp { stream, sequence, sent } = stamp;
+        let known = self.sent.get(&stream).is_some_and(|s| sequence < s.sent);
+        let expected = self.receivers.get(&stream.topic).is_some_and(|r| r.contains(&receiver));
+        if !known || !expected {
+            self.stray(|| format!("client {receiver} got {stamp:?}, which was not for it or never sent"));
+            return None;
+        }
+        let latency = now.saturating_sub(sent);
+        self.latency.saturating_record(latency);
+        self.window.saturating_record(latency);
+        match self.arrivals.entry((receiver, stream)).or_default().take(sequence) {
+            Arrival::Next => Some(stamp),
+            Arrival::AfterGap(from) => {
+                self.fault(|| format!("client {receiver} got {stream:?} number {sequence} where {from} was next"));
+                Some(stamp)
+            }
+            Arrival::Late => Some(stamp),
+            Arrival::Again => {
+                self.fault(|| format!("client {receiver} got {stream:?} number {sequence} again"));
+                None
+            }
+        }
+    }
+
+    /// Something came that no rule of MQTT allows here, such as an acknowledgement of nothing.
+    pub fn stray(&mut self, what: impl FnOnce() -> String) {
+        self.strays += 1;
+        self.fault(what);
+    }
+
+    /// Client `client` lost its connection in the way that `label` names.
+    pub fn dropped(&mut self, client: u32, label: &'static str) {
+        self.ended.insert(client, label);
+        self.fault(|| format!("client {client} was dropped: {label}"));
+    }
+
+    fn fault(&mut self, what: impl FnOnce() -> String) {
+        self.first_fault.get_or_insert_with(what);
+    }
+
+    /// Clients that lost their connection.
+    pub fn ended(&self) -> &BTreeMap<u32, &'static str> {
+        &self.ended
+    }
+
+    /// Sums so far.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Whether every message between clients that are still there has been acknowledged and has arrived.
+    pub fn settled(&self) -> bool {
+        self.tallies(true).iter().all(|t| t.lost == 0 && t.unacknowledged == 0)
+    }
+
+    /// Latency since the last call.
+    pub fn take_window(&mut self) -> Latency {
+        let latency = Latency::of(&self.window);
+        self.window.reset();
+        latency
+    }
+
+    /// The judgement of `clients` clients as things stand: call it when the load is over.
+    pub fn verdict(&self, clients: u32) -> Verdict {
+        self.judge(clients, false)
+    }
+
+    /// The judgement of those streams only whose publisher and receiver both kept their connection: what is to be
+    /// clean when a fault was meant to cost some clients their connection.
+    pub fn verdict_of_survivors(&self, clients: u32) -> Verdict {
+        self.judge(clients - u32::try_from(self.ended.len()).unwrap_or(clients), true)
+    }
+
+    fn judge(&self, clients: u32, survivors: bool) -> Verdict {
+        let mut drops = BTreeMap::new();
+        if !survivors {
+            self.ended.values().for_each(|label| *drops.entry(*label).or_default() += 1);
+        }
+        let first_fault = (!survivors).then(|| self.first_fault.clone()).flatten();
+        Verdict {
+            clients,
+            drops,
+            tallies: self.tallies(survivors),
+            strays: self.strays,
+            latency: Latency::of(&self.latency),
+            first_fault,
+        }
+    }
+
+    fn tallies(&self, survivors: bool) -> [Tally; 3] {
+        let counts = |client: &u32| !survivors || !self.ended.contains_key(client);
+        let mut tallies = [Tally::default(); 3];
+        for (stream, sent) in self.sent.iter().filter(|(stream, _)| counts(&stream.publisher)) {
+            let tally = &mut tallies[usize::from(stream.qos.level())];
+            tally.sent += sent.sent;
+            if stream.qos != Qos::AtMostOnce {
+                tally.unacknowledged += sent.sent.saturating_sub(sent.acknowledged);
+            }
+            for receiver in self.receivers.get(&stream.topic).into_iter().flatten().filter(|r| counts(r)) {
+                let none = Arrivals::default();
+                let arrivals = self.arrivals.get(&(*receiver, *stream)).unwrap_or(&none);
+                tally.received += arrivals.distinct;
+                tally.lost += sent.sent - arrivals.distinct;
+                tally.duplicated += arrivals.again;
+                tally.reordered += arrivals.late;
+            }
+        }
+        tallies
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+
+    const STREAM: Stream = Stream { publisher: 0, topic: 5, qos: Qos::AtLeastOnce };
+
+    fn payload(stream: Stream, sequence: u64) -> BytesMut {
+        let mut payload = BytesMut::new();
+        Stamp { stream, sequence, sent: 1_000 }.write(40, &mut payload);
+        payload
+    }
+
+    /// Ten messages of one stream to client 1; those numbered in `arrivals` come, in that order.
+    fn after(arrivals: &[u64]) -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.expect(1, STREAM.topic);
+        for sequence in 0..10 {
+            assert_eq!(ledger.sent(STREAM), sequence);
+            ledger.acknowledged(STREAM);
+        }
+        for sequence in arrivals {
+            ledger.received(1, &payload(STREAM, *sequence), 3_000);
+        }
+        ledger
+    }
+
+    fn faults(ledger: &Ledger) -> (u64, u64, u64) {
+        let tally = ledger.verdict(2).tallies[1];
+        (tally.lost, tally.duplicated, tally.reordered)
+    }
+
+    #[test]
+    fn exactly_once_in_order_is_clean() {
+        let ledger = after(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert!(ledger.settled());
+        let verdict = ledger.verdict(2);
+        assert!(verdict.is_clean(), "{verdict}");
+        assert_eq!((verdict.tallies[1].sent, verdict.tallies[1].received), (10, 10));
+        assert!(verdict.latency.p50 >= 2_000 && verdict.latency.p50 < 2_010, "{verdict}");
+    }
+
+    #[test]
+    fn each_fault_has_its_name() {
+        assert_eq!(faults(&after(&[0, 1, 2, 3, 4, 5, 6, 7, 8])), (1, 0, 0));
+        assert_eq!(faults(&after(&[0, 2, 3, 4, 5, 6, 7, 8, 9])), (1, 0, 0));
+        assert_eq!(faults(&after(&[0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9])), (0, 1, 0));
+        assert_eq!(faults(&after(&[0, 2, 1, 3, 4, 5, 6, 7, 8, 9])), (0, 0, 1));
+        assert_eq!(faults(&after(&[1, 0, 3, 3, 2, 2])), (6, 2, 2));
+        assert!(!after(&[0, 2, 3]).settled());
+        let verdict = after(&[0, 1, 1]).verdict(2);
+        assert!(verdict.first_fault.is_some_and(|fault| fault.contains("number 1 again")));
+    }
+
+    #[test]
+    fn a_message_to_the_wrong_client_or_of_nobody_is_a_stray() {
+        let mut ledger = after(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert!(ledger.received(2, &payload(STREAM, 0), 0).is_none());
+        assert!(ledger.received(1, &payload(STREAM, 10), 0).is_none());
+        assert!(ledger.received(1, &payload(Stream { topic: 6, ..STREAM }, 0), 0).is_none());
+        assert!(ledger.received(1, b"short", 0).is_none());
+        let verdict = ledger.verdict(2);
+        assert_eq!((verdict.strays, verdict.is_clean()), (4, false));
+    }
+
+    #[test]
+    fn missing_acknowledgements_and_drops_are_not_clean() {
+        let mut ledger = Ledger::default();
+        ledger.sent(STREAM);
+        assert!(!ledger.settled());
+        assert_eq!(ledger.verdict(1).tallies[1].unacknowledged, 1);
+        assert!(!ledger.verdict(1).is_clean());
+        ledger.acknowledged(STREAM);
+        assert!(ledger.settled() && ledger.verdict(1).is_clean());
+        ledger.dropped(3, "reset");
+        assert!(!ledger.verdict(1).is_clean());
+        assert_eq!(ledger.verdict(1).drops.get("reset"), Some(&1));
+    }
+
+    #[test]
+    fn survivors_are_judged_without_those_who_were_dropped() {
+        let mut ledger = after(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        ledger.expect(2, STREAM.topic);
+        assert_eq!(ledger.verdict(3).tallies[1].lost, 10);
+        ledger.dropped(2, "closed");
+        assert!(ledger.settled());
+        assert!(ledger.verdict_of_survivors(3).is_clean());
+        assert!(!ledger.verdict(3).is_clean());
+    }
+}
