@@ -5,10 +5,16 @@
 //!
 //! | Module | Holds |
 //! |---|---|
+//! | [`config`] | one typed view of file, environment and command line, and one report of every mistake in them |
+//! | [`log`] | what goes to standard error |
 //! | [`metrics`] | the numbers of a process |
 //! | [`net`] | byte streams and where they come from |
 //! | [`phase`] | where a process is in its life |
+//! | [`role`] | the roles a process can have |
 
+pub mod config;
+pub mod log;
 pub mod metrics;
 pub mod net;
 pub mod phase;
+pub mod role;
