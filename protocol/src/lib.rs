@@ -10,9 +10,16 @@
 //! | [`error`] | who broke what |
 //! | [`connect`] | CONNECT, the one MQTT packet that a relay reads |
 //! | [`ring`] | user id to home, the same answer on every origin |
+//! | [`attach`] | open, resume and their answers, as types and as headers |
+//! | [`capsule`] | what a tunnel carries |
+//! | [`session`] | both halves of a session: pure state machines |
 
+pub mod attach;
+pub mod capsule;
 pub mod connect;
 pub mod error;
 pub mod id;
 pub mod limits;
+pub mod mutant;
 pub mod ring;
+pub mod session;

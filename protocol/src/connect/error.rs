@@ -44,8 +44,10 @@ pub enum Fault {
     Short,
     /// Bytes after the last field.
     Trailing,
-    /// A string that isn't UTF-8 or has U+0000 in it.
-    Text,
+    /// A string that isn't UTF-8.
+    NotUtf8,
+    /// A string with U+0000 in it.
+    Nul,
     /// The connect flag that has to be zero.
     ReservedFlag,
     /// The will's flags without a will.
@@ -121,7 +123,8 @@ impl fmt::Display for Fault {
             Self::Varint => f.write_str("a variable byte integer that is too long"),
             Self::Short => f.write_str("a field goes beyond the end"),
             Self::Trailing => f.write_str("bytes after the last field"),
-            Self::Text => f.write_str("a string that isn't UTF-8 or holds U+0000"),
+            Self::NotUtf8 => f.write_str("a string that isn't UTF-8"),
+            Self::Nul => f.write_str("a string with U+0000 in it"),
             Self::ReservedFlag => f.write_str("the reserved flag is set"),
             Self::WillFlags => f.write_str("flags of a will without a will"),
             Self::WillQos => f.write_str("a will of QoS 3"),

@@ -49,8 +49,8 @@ impl<'a> Reader<'a> {
 
     /// A string: well-formed UTF-8 (MQTT-1.5.3-1) without U+0000 (MQTT-1.5.3-2).
     pub(super) fn text(&mut self) -> Result<&'a str, Fault> {
-        let text = str::from_utf8(self.binary()?).map_err(|_| Fault::Text)?;
-        if text.contains('\0') { Err(Fault::Text) } else { Ok(text) }
+        let text = str::from_utf8(self.binary()?).map_err(|_| Fault::NotUtf8)?;
+        if text.contains('\0') { Err(Fault::Nul) } else { Ok(text) }
     }
 
     /// A variable byte integer, which MQTT 5 wants as short as can be (1.5.5-1).

@@ -1,0 +1,45 @@
+//! Faults planted on purpose, so that the model check can show that it would find them. They exist only in a build
+//! with `--cfg mutants`, which only that check makes; everywhere else [`mutant!`](crate::mutant) is `false`.
+
+/// Whether the named fault is planted.
+#[cfg(not(mutants))]
+#[macro_export]
+macro_rules! mutant {
+    ($name:ident) => {
+        false
+    };
+}
+
+/// Whether the named fault is planted.
+#[cfg(mutants)]
+#[macro_export]
+macro_rules! mutant {
+    ($name:ident) => {
+        $crate::mutant::PLANTED.load(std::sync::atomic::Ordering::Relaxed) == $crate::mutant::Mutant::$name as u8
+    };
+}
+
+/// A fault that can be planted, one line of code each.
+#[cfg(mutants)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Mutant {
+    /// None.
+    Sound,
+    /// An ack is checked against the resend position rather than the highest ever sent.
+    AckCheckedAgainstNxt,
+    /// Capsules from a fenced tunnel are applied.
+    NoFencing,
+    /// Bytes are freed when sent rather than when acknowledged.
+    FreeOnSend,
+    /// Bytes are acknowledged when they arrive rather than when the local socket took them.
+    AckOnReceipt,
+    /// A resume must name an offset that wasn't acknowledged since.
+    ResumeAtRequestOffset,
+    /// A fenced tunnel isn't ended.
+    FencedTunnelLeftOpen,
+}
+
+/// The fault planted in this process.
+#[cfg(mutants)]
+pub static PLANTED: std::sync::atomic::AtomicU8 = std::sync::atomic::AtomicU8::new(0);
