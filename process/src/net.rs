@@ -1,11 +1,6 @@
 //! Byte streams, and where they come from. Roles see only the traits, so a simulator can stand in for the sockets.
 
-use std::{
-    future::Future,
-    io,
-    net::{SocketAddr, ToSocketAddrs},
-    time::Duration,
-};
+use std::{future::Future, io, net::SocketAddr, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -106,14 +101,14 @@ pub struct TcpListen {
 }
 
 impl TcpListen {
-    /// Binds `address`, which is `host:port`; the first address of the host is taken.
+    /// Binds `address`, which is `ip:port`.
     ///
     /// # Errors
-    /// The address doesn't resolve, is in use or isn't ours; the message names it.
+    /// The address is none, is in use or isn't ours; the message names it.
     pub fn bind(address: &str, kind: TcpKind, metrics: &Metrics) -> io::Result<Self> {
         let bind = || -> io::Result<TcpListener> {
-            let address =
-                address.to_socket_addrs()?.next().ok_or_else(|| io::Error::other("the name has no address"))?;
+            let address: SocketAddr =
+                address.parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "no ip:port"))?;
             let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
             socket.set_reuseaddr(true)?;
             // Accepted sockets inherit the listener's options: one call here spares several per connection.

@@ -35,7 +35,7 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 fn show(value: u64, units: &[(&str, u64)], zero: &str) -> String {
-    let fits = units.iter().find(|(_, factor)| value != 0 && value % factor == 0);
+    let fits = units.iter().find(|(_, factor)| value != 0 && value.is_multiple_of(*factor));
     fits.map_or_else(|| zero.into(), |(name, factor)| format!("{}{name}", value / factor))
 }
 
