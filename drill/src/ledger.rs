@@ -93,9 +93,9 @@ impl Ledger {
         self.totals.acknowledged += 1;
     }
 
-    /// `receiver` got `payload` at `now` microseconds. Returns the stamp of a message that is right: sent, expected
-    /// there, whole, and not there before.
-    pub fn received(&mut self, receiver: u32, payload: &[u8], now: u64) -> Option<Stamp> {
+    /// `receiver` got `payload` on `topic` at `now` microseconds; `None` is a topic that isn't one of this load's.
+    /// Returns the stamp of a message that is right: sent, expected there, whole, and not there before.
+    pub fn received(&mut self, receiver: u32, topic: Option<u32>, payload: &[u8], now: u64) -> Option<Stamp> {
         self.totals.received += 1;
         let Some(stamp) = Stamp::read(payload) else {
             self.stray(|| format!("client {receiver} got {} bytes that nobody published", payload.len()));
@@ -103,7 +103,8 @@ impl Ledger {
         };
         let Stamp { stream, sequence, sent } = stamp;
         let known = self.sent.get(&stream).is_some_and(|s| sequence < s.sent);
-        let expected = self.receivers.get(&stream.topic).is_some_and(|r| r.contains(&receiver));
+        let expected = topic == Some(stream.topic)
+            && self.receivers.get(&stream.topic).is_some_and(|receivers| receivers.contains(&receiver));
         if !known || !expected {
             self.stray(|| format!("client {receiver} got {stamp:?}, which was not for it or never sent"));
             return None;
@@ -235,7 +236,7 @@ mod tests {
             ledger.acknowledged(STREAM);
         }
         for sequence in arrivals {
-            ledger.received(1, &payload(STREAM, *sequence), 3_000);
+            ledger.received(1, Some(STREAM.topic), &payload(STREAM, *sequence), 3_000);
         }
         ledger
     }
@@ -270,12 +271,15 @@ mod tests {
     #[test]
     fn a_message_to_the_wrong_client_or_of_nobody_is_a_stray() {
         let mut ledger = after(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-        assert!(ledger.received(2, &payload(STREAM, 0), 0).is_none());
-        assert!(ledger.received(1, &payload(STREAM, 10), 0).is_none());
-        assert!(ledger.received(1, &payload(Stream { topic: 6, ..STREAM }, 0), 0).is_none());
-        assert!(ledger.received(1, b"short", 0).is_none());
+        let topic = Some(STREAM.topic);
+        assert!(ledger.received(2, topic, &payload(STREAM, 0), 0).is_none());
+        assert!(ledger.received(1, topic, &payload(STREAM, 10), 0).is_none());
+        assert!(ledger.received(1, Some(6), &payload(Stream { topic: 6, ..STREAM }, 0), 0).is_none());
+        assert!(ledger.received(1, Some(6), &payload(STREAM, 0), 0).is_none());
+        assert!(ledger.received(1, None, &payload(STREAM, 0), 0).is_none());
+        assert!(ledger.received(1, topic, b"short", 0).is_none());
         let verdict = ledger.verdict(2);
-        assert_eq!((verdict.strays, verdict.is_clean()), (4, false));
+        assert_eq!((verdict.strays, verdict.is_clean()), (6, false));
     }
 
     #[test]

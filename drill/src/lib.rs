@@ -1,5 +1,7 @@
 //! Users and fate: counted clients, a ledger, a tier of child processes, faults.
 
+pub mod client;
 pub mod ledger;
 pub mod mqtt;
+pub mod stage;
 pub mod stamp;
