@@ -72,3 +72,52 @@ pub(crate) fn serve(listener: net::TcpListener, routes: Router) -> io::Result<()
     })?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::routing::post;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+
+    use super::*;
+    use crate::{
+        clock::Clock,
+        health::Ready,
+        phase::{Phase, Phases},
+    };
+
+    async fn ask(address: SocketAddr, method: &str, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("answered");
+        answer
+    }
+
+    #[tokio::test]
+    async fn health_and_numbers_are_served_beside_a_roles_own_routes() {
+        let (phases, ready, metrics) = (Phases::new(), Ready::new(), Metrics::new("edge"));
+        let health = Health::new(&phases, &ready, Clock::start());
+        let extra = Router::new().route("/refuse", post(|| async { "refused\n" }));
+        let listener = bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        serve(listener, routes(metrics, health, extra)).expect("a thread");
+
+        assert!(ask(address, "GET", "/livez").await.starts_with("HTTP/1.1 200 "));
+        let answer = ask(address, "GET", "/readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("not ready: starting\n"), "{answer}");
+        ready.set();
+        phases.enter(Phase::Serving);
+        assert!(ask(address, "GET", "/readyz").await.starts_with("HTTP/1.1 200 "));
+        let numbers = ask(address, "GET", "/metrics").await;
+        assert!(numbers.contains(OPENMETRICS) && numbers.ends_with("# EOF\n"), "{numbers}");
+        assert!(ask(address, "POST", "/refuse").await.ends_with("refused\n"));
+        assert!(ask(address, "GET", "/refuse").await.starts_with("HTTP/1.1 405 "));
+        assert!(ask(address, "GET", "/nothing").await.starts_with("HTTP/1.1 404 "));
+    }
+}

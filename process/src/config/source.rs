@@ -53,7 +53,7 @@ impl Values {
         }
         for set in &inputs.sets {
             match set.split_once('=').and_then(|(key, value)| Some((key_path(key.trim())?, value))) {
-                Some((path, value)) => values.add_text(path, value, &Place::Set),
+                Some((path, value)) => values.add_text(path, value.trim(), &Place::Set),
                 None => mistakes.push(Mistake {
                     place: Place::Set,
                     key: String::new(),
