@@ -177,10 +177,35 @@ pub enum State {
     Ended(End),
 }
 
+/// How many clients stand where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Neither ready nor over.
+    pub starting: u32,
+    /// Connected and subscribed.
+    pub ready: u32,
+    /// Lost their connection or never got one.
+    pub dropped: u32,
+    /// Left because they were told to.
+    pub left: u32,
+}
+
+impl Counts {
+    fn at(&mut self, state: State) -> &mut u32 {
+        match state {
+            State::Connecting | State::Subscribing => &mut self.starting,
+            State::Ready => &mut self.ready,
+            State::Ended(End::Left) => &mut self.left,
+            State::Ended(_) => &mut self.dropped,
+        }
+    }
+}
+
 /// What the clients of one load share: the ledger, its clock, and word that something changed.
 pub struct Board {
     ledger: RefCell<Ledger>,
     start: Instant,
+    counts: Cell<Counts>,
     changed: Notify,
     topics: String,
     gates: RefCell<BTreeMap<u32, Rc<Gate>>>,
@@ -200,6 +225,7 @@ impl Board {
         Rc::new(Self {
             ledger: RefCell::default(),
             start: Instant::now(),
+            counts: Cell::default(),
             changed: Notify::new(),
             topics: topics.to_owned(),
             gates: RefCell::default(),
@@ -221,6 +247,21 @@ impl Board {
             }
             changed.await;
         }
+    }
+
+    /// How many of its clients stand where.
+    pub fn counts(&self) -> Counts {
+        self.counts.get()
+    }
+
+    fn moved(&self, from: Option<State>, to: State) {
+        let mut counts = self.counts.get();
+        if let Some(from) = from {
+            *counts.at(from) -= 1;
+        }
+        *counts.at(to) += 1;
+        self.counts.set(counts);
+        self.changed.notify_waiters();
     }
 
     fn micros(&self, at: Instant) -> u64 {
@@ -261,6 +302,15 @@ struct Orders {
     state: Cell<State>,
 }
 
+impl Orders {
+    fn enter(&self, state: State, board: &Board) {
+        let from = self.state.replace(state);
+        if from != state {
+            board.moved(Some(from), state);
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Leave {
     Disconnect,
@@ -289,6 +339,7 @@ impl Client {
         for topic in &options.subscriptions {
             board.with_ledger(|ledger| ledger.expect(options.number, *topic));
         }
+        board.moved(None, State::Connecting);
         tokio::task::spawn_local(run::run(options, Rc::clone(&orders), Rc::clone(board)));
         Self { orders }
     }

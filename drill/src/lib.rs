@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod ledger;
+pub mod load;
 pub mod mqtt;
 pub mod stage;
 pub mod stamp;

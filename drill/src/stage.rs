@@ -3,7 +3,7 @@
 //! So loads, proxies and recorders have a plain, blocking interface that works from `#[test]` and from within any
 //! runtime alike, and a director that blocks never stops the players.
 
-use std::{fmt, future::Future, io, pin::Pin, sync::mpsc as std_mpsc, thread};
+use std::{fmt, future::Future, io, pin::Pin, rc::Rc, sync::mpsc as std_mpsc, thread};
 
 use tokio::{
     runtime::{Builder, LocalOptions},
@@ -13,41 +13,42 @@ use tokio::{
 /// Calls that may wait for the stage at once. Each blocks its caller, so this bounds the directing threads.
 const CALLS: usize = 64;
 
-type Play = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+type Play<S> = Box<dyn FnOnce(Rc<S>) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
-/// The thread. Dropping it ends everything that plays on it.
-pub struct Stage {
-    calls: mpsc::Sender<Play>,
+/// The thread, and `S`, which lives there. Dropping it ends everything that plays on it.
+pub struct Stage<S> {
+    calls: mpsc::Sender<Play<S>>,
     end: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
-impl Stage {
-    /// Starts a thread with this name (at most 15 bytes are shown by the kernel).
+impl<S: 'static> Stage<S> {
+    /// Starts a thread with this name (the kernel shows 15 bytes of it) and sets the scene there, within its runtime.
     ///
     /// # Errors
     /// If the operating system has no thread or no descriptors left.
-    pub fn new(name: &str) -> io::Result<Self> {
-        let runtime_error = std_mpsc::sync_channel(1);
-        let (calls, mut plays) = mpsc::channel::<Play>(CALLS);
+    pub fn new(name: &str, scene: impl FnOnce() -> S + Send + 'static) -> io::Result<Self> {
+        let (started, has_started) = std_mpsc::sync_channel(1);
+        let (calls, mut plays) = mpsc::channel::<Play<S>>(CALLS);
         let (end, mut ended) = oneshot::channel();
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
             let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
                 Ok(runtime) => runtime,
-                Err(error) => return drop(runtime_error.0.send(Err(error))),
+                Err(error) => return drop(started.send(Err(error))),
             };
-            drop(runtime_error.0.send(Ok(())));
+            drop(started.send(Ok(())));
             runtime.block_on(async move {
+                let scene = Rc::new(scene());
                 loop {
                     tokio::select! {
                         biased;
                         _ = &mut ended => return,
-                        Some(play) = plays.recv() => drop(tokio::task::spawn_local(play())),
+                        Some(play) = plays.recv() => drop(tokio::task::spawn_local(play(Rc::clone(&scene)))),
                     }
                 }
             });
         })?;
-        runtime_error.1.recv().unwrap_or_else(|_| Err(io::Error::other("the stage's thread died")))?;
+        has_started.recv().unwrap_or_else(|_| Err(io::Error::other("the stage's thread died")))?;
         Ok(Self { calls, end: Some(end), thread: Some(thread) })
     }
 
@@ -57,11 +58,11 @@ impl Stage {
     /// If `part` panicked, or more than 64 threads direct one stage.
     pub fn call<R: Send + 'static, F: Future<Output = R> + 'static>(
         &self,
-        part: impl FnOnce() -> F + Send + 'static,
+        part: impl FnOnce(Rc<S>) -> F + Send + 'static,
     ) -> R {
         let (answer, answered) = std_mpsc::sync_channel(1);
-        let play: Play = Box::new(move || {
-            let part = part();
+        let play: Play<S> = Box::new(move |scene| {
+            let part = part(scene);
             Box::pin(async move { drop(answer.send(part.await)) })
         });
         if self.calls.try_send(play).is_err() {
@@ -71,7 +72,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl<S> Drop for Stage<S> {
     fn drop(&mut self) {
         drop(self.end.take());
         if let Some(thread) = self.thread.take() {
@@ -80,7 +81,7 @@ impl Drop for Stage {
     }
 }
 
-impl fmt::Debug for Stage {
+impl<S> fmt::Debug for Stage<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stage").finish_non_exhaustive()
     }
@@ -94,10 +95,11 @@ mod tests {
 
     #[test]
     fn calls_run_in_order_and_return() {
-        let stage = Stage::new("stage").unwrap();
-        assert_eq!(stage.call(|| async { thread::current().name().map(str::to_owned) }), Some("stage".to_owned()));
+        let stage = Stage::new("stage", || Cell::new(1)).unwrap();
+        assert_eq!(stage.call(|_| async { thread::current().name().map(str::to_owned) }), Some("stage".to_owned()));
+        assert_eq!(stage.call(|count| async move { count.replace(2) }), 1);
         let text = String::from("moved");
-        assert_eq!(stage.call(move || async move { text + " in" }), "moved in");
+        assert_eq!(stage.call(move |count| async move { format!("{text} {}", count.get()) }), "moved 2");
     }
 
     #[test]
@@ -109,8 +111,8 @@ mod tests {
             }
         }
         let (dropped, was_dropped) = std_mpsc::channel();
-        let stage = Stage::new("stage").unwrap();
-        stage.call(move || async move {
+        let stage = Stage::new("stage", || ()).unwrap();
+        stage.call(move |_| async move {
             let flag = Rc::new(Cell::new(Some(Flag(dropped))));
             tokio::task::spawn_local(async move {
                 let _flag = flag;

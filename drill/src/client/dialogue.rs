@@ -91,7 +91,7 @@ impl Dialogue {
                 if codes.len() != self.options.subscriptions.len() || codes.iter().any(|code| *code != 2) {
                     return Err(End::NotGranted);
                 }
-                self.enter(State::Ready);
+                self.state = State::Ready;
             }
             (Packet::Publish(publish), State::Subscribing | State::Ready) => self.publish_came(publish, now, out),
             (Packet::PubAck(id), _) => self.finish(id, Qos::AtLeastOnce, false),
@@ -120,16 +120,12 @@ impl Dialogue {
 
     fn connected(&mut self, out: &mut BytesMut) {
         if self.options.subscriptions.is_empty() {
-            return self.enter(State::Ready);
+            self.state = State::Ready;
+            return;
         }
         let filters = self.options.subscriptions.iter().map(|topic| (self.board.topic(*topic), Qos::ExactlyOnce));
         encode::subscribe(SUBSCRIBE_ID, &filters.collect::<Vec<_>>(), out);
-        self.enter(State::Subscribing);
-    }
-
-    fn enter(&mut self, state: State) {
-        self.state = state;
-        self.board.changed.notify_waiters();
+        self.state = State::Subscribing;
     }
 
     /// Every arrival is entered, a repeated packet id of QoS 2 too: over one connection nobody may send it again.

@@ -29,11 +29,10 @@ pub(super) async fn run(options: Options, orders: Rc<Orders>, board: Rc<Board>) 
         Ok(stream) => Line::new(stream, options, &orders, &board).converse().await,
         Err(end) => end,
     };
-    orders.state.set(State::Ended(end));
     if end != End::Left {
         board.with_ledger(|ledger| ledger.dropped(number, end.label()));
     }
-    board.changed.notify_waiters();
+    orders.enter(State::Ended(end), &board);
 }
 
 async fn connect(options: &Options) -> Result<TcpStream, End> {
@@ -66,6 +65,8 @@ struct Line<'a> {
     out: BytesMut,
     /// When the CONNACK must be there.
     patience: Instant,
+    /// How writing failed, which the kernel reports once only.
+    unwritable: Option<End>,
     ping_due: Option<Instant>,
     publish_due: Option<Instant>,
 }
@@ -83,6 +84,7 @@ impl<'a> Line<'a> {
             input: BytesMut::new(),
             out,
             patience,
+            unwritable: None,
             ping_due: None,
             publish_due: None,
         };
@@ -100,7 +102,7 @@ impl<'a> Line<'a> {
             if let Err(end) = self.act(Instant::now()).and_then(|()| self.write()) {
                 return end;
             }
-            self.orders.state.set(self.dialogue.state());
+            self.orders.enter(self.dialogue.state(), self.board);
             let interest = self.interest();
             let deadline = self.deadline();
             if let Some(deadline) = deadline.filter(|deadline| *deadline != timer.deadline()) {
@@ -149,10 +151,7 @@ impl<'a> Line<'a> {
                 Pace::Closed { .. } => due = now,
             }
         }
-        self.publish_due = Some(due);
-        if matches!(pace, Pace::Closed { .. }) {
-            self.publish_due = None;
-        }
+        self.publish_due = matches!(pace, Pace::Every { .. }).then_some(due);
         Ok(())
     }
 
@@ -190,7 +189,10 @@ impl<'a> Line<'a> {
                 Ok(written) => self.out.advance(written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 // What the broker said last is still to be read: reading will end the client.
-                Err(_) => self.out.clear(),
+                Err(error) => {
+                    self.unwritable = Some(broken(&error));
+                    self.out.clear();
+                }
             }
         }
         if self.out.capacity() > KEPT_BYTES {
@@ -203,7 +205,7 @@ impl<'a> Line<'a> {
         let mut scratch = self.board.scratch.borrow_mut();
         for _ in 0..READS {
             match self.stream.try_read(&mut scratch) {
-                Ok(0) => return Err(End::Closed),
+                Ok(0) => return Err(self.unwritable.unwrap_or(End::Closed)),
                 Ok(read) => self.take(&scratch[..read])?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(broken(&error)),
