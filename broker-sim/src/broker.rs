@@ -1,0 +1,290 @@
+//! The broker without IO, clock or randomness: packets go in, packets come out.
+//!
+//! One input (`connected`, `handle_*`, `closed`), then `poll_output` until it has none, then `poll_timeout` for when
+//! to call `handle_timeout`. The broker speaks MQTT 5; the codec translates 3.1 and 3.1.1 from and to it.
+
+mod connect;
+mod counts;
+mod deliver;
+mod fault;
+mod limits;
+mod message;
+mod outgoing;
+mod publish;
+mod session;
+mod size;
+mod subscribe;
+mod subscriptions;
+mod timers;
+mod topic;
+mod trie;
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    fmt,
+    hash::{BuildHasherDefault, DefaultHasher},
+};
+
+use baton_protocol::limits::Millis;
+use bytestring::ByteString;
+use rmqtt_codec::{
+    types::Publish,
+    v5::{Disconnect, DisconnectReasonCode, Packet},
+};
+
+pub use self::{counts::Counts, fault::Fault, limits::Limits};
+use self::{
+    session::{Conn, Session},
+    subscriptions::{Hit, Subscriptions},
+    timers::Timers,
+    trie::Trie,
+};
+
+/// Fixed hasher: a run with the same inputs has the same outputs.
+type Table<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+
+/// One connection, for as long as the broker lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnId(u64);
+
+impl fmt::Display for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One MQTT session, for as long as the broker lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct SessionId(u64);
+
+/// Why the broker closes a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Closing {
+    /// The client said DISCONNECT.
+    Left,
+    /// The client id connected again.
+    TakenOver,
+    /// The client broke MQTT.
+    Fault(Fault),
+    /// The broker ends.
+    Shutdown,
+}
+
+impl fmt::Display for Closing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Left => f.write_str("left"),
+            Self::TakenOver => f.write_str("taken_over"),
+            Self::Fault(fault) => fault.fmt(f),
+            Self::Shutdown => f.write_str("shutdown"),
+        }
+    }
+}
+
+/// What the shell has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Write a packet, then tell `handle_sent` these bytes.
+    Send {
+        /// To which connection.
+        conn: ConnId,
+        /// What.
+        packet: Packet,
+        /// The bytes that the broker counts for it.
+        bytes: usize,
+    },
+    /// Write what is still to be written, then close. The broker has forgotten the connection.
+    Close {
+        /// Which connection.
+        conn: ConnId,
+        /// Why.
+        why: Closing,
+    },
+}
+
+/// What waits for a deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Waiting {
+    Conn(ConnId),
+    Session(SessionId),
+}
+
+/// A broker.
+#[derive(Debug, Default)]
+pub struct Broker {
+    limits: Limits,
+    conns: Table<ConnId, Conn>,
+    sessions: Table<SessionId, Session>,
+    clients: BTreeMap<ByteString, SessionId>,
+    subscriptions: Subscriptions,
+    retained: Trie<message::Message>,
+    retained_count: usize,
+    timers: Timers<Waiting>,
+    outputs: VecDeque<Output>,
+    counts: Counts,
+    /// Kept between messages, so that matching one allocates nothing.
+    hits: Vec<Hit>,
+    last_conn: u64,
+    last_session: u64,
+    last_name: u64,
+}
+
+impl Broker {
+    /// An empty broker.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// What it has seen and holds.
+    pub fn counts(&self) -> Counts {
+        Counts { sessions: self.sessions.len(), connections: self.conns.len(), ..self.counts }
+    }
+
+    /// Messages that wait for the client, sent and unacknowledged ones included; none if it has no MQTT session.
+    pub fn backlog(&self, client: &str) -> Option<usize> {
+        Some(self.sessions[self.clients.get(client)?].outgoing.len())
+    }
+
+    /// A connection begins.
+    pub fn connected(&mut self, now: Millis) -> ConnId {
+        self.last_conn += 1;
+        let id = ConnId(self.last_conn);
+        let conn = Conn {
+            session: None,
+            seen: now,
+            patience: Some(self.limits.connect),
+            unsent: 0,
+            packet_max: usize::MAX,
+            aliases: BTreeMap::new(),
+            will: None,
+        };
+        self.conns.insert(id, conn);
+        self.timers.set(Waiting::Conn(id), Some(now + self.limits.connect));
+        id
+    }
+
+    /// A packet arrived.
+    pub fn handle(&mut self, conn: ConnId, packet: Packet, now: Millis) {
+        let Some(at) = self.conns.get_mut(&conn) else { return };
+        at.seen = now;
+        let result = match (at.session, packet) {
+            (None, Packet::Connect(connect)) => self.connect(conn, *connect, now),
+            (None, _) => Err(Fault::FirstNotConnect),
+            (Some(session), packet) => self.packet(conn, session, packet, now),
+        };
+        if let Err(fault) = result {
+            self.handle_fault(conn, fault, now);
+        }
+    }
+
+    fn packet(&mut self, conn: ConnId, session: SessionId, packet: Packet, now: Millis) -> Result<(), Fault> {
+        match packet {
+            Packet::Connect(_) => return Err(Fault::SecondConnect),
+            Packet::Publish(publish) => return self.publish(conn, session, publish, now),
+            Packet::PublishRelease(ack) => self.release(conn, session, ack.packet_id),
+            Packet::PublishAck(ack) => self.acknowledged(session, ack.packet_id, now),
+            Packet::PublishReceived(ack) => self.received(conn, session, &ack, now),
+            Packet::PublishComplete(ack) => self.completed(session, ack.packet_id, now),
+            Packet::Subscribe(subscribe) => return self.subscribe(conn, session, subscribe, now),
+            Packet::Unsubscribe(unsubscribe) => return self.unsubscribe(conn, session, &unsubscribe),
+            Packet::PingRequest => self.send(conn, Packet::PingResponse),
+            Packet::Disconnect(disconnect) => return self.disconnect(conn, session, &disconnect, now),
+            Packet::ConnectAck(_)
+            | Packet::SubscribeAck(_)
+            | Packet::UnsubscribeAck(_)
+            | Packet::PingResponse
+            | Packet::Auth(_) => return Err(Fault::ServerOnly),
+        }
+        Ok(())
+    }
+
+    /// The client broke MQTT, as far as the shell can see it: it is told as MQTT prescribes, and closed.
+    pub fn handle_fault(&mut self, conn: ConnId, fault: Fault, now: Millis) {
+        let Some(at) = self.conns.get(&conn) else { return };
+        match (at.session, fault.refusal()) {
+            (None, None) => self.close(conn, None, Closing::Fault(fault), now),
+            (None, Some(refusal)) => self.refuse(conn, refusal, fault, now),
+            (Some(_), _) => self.close(conn, Some(fault.disconnect()), Closing::Fault(fault), now),
+        }
+    }
+
+    /// The connection is gone, without a DISCONNECT unless the broker has seen one.
+    pub fn closed(&mut self, conn: ConnId, now: Millis) {
+        self.leave(conn, now);
+    }
+
+    /// The shell has written `bytes` of what it was given for the connection.
+    pub fn handle_sent(&mut self, conn: ConnId, bytes: usize, now: Millis) {
+        let Some(at) = self.conns.get_mut(&conn) else { return };
+        at.unsent = at.unsent.saturating_sub(bytes);
+        if let Some(session) = at.session {
+            self.pump(session, now);
+        }
+    }
+
+    /// The broker ends: every connection is told and closed, and no will is published for it.
+    pub fn shut_down(&mut self, now: Millis) {
+        let mut all: Vec<_> = self.conns.keys().copied().collect();
+        all.sort();
+        for conn in all {
+            if let Some(conn) = self.conns.get_mut(&conn) {
+                conn.will = None;
+            }
+            self.close(conn, Some(DisconnectReasonCode::ServerShuttingDown), Closing::Shutdown, now);
+        }
+    }
+
+    /// What to do next; none means that the broker waits for an input.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When `handle_timeout` is due.
+    pub fn poll_timeout(&self) -> Option<Millis> {
+        self.timers.next()
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Millis) {
+        while let Some(waiting) = self.timers.pop(now) {
+            match waiting {
+                Waiting::Conn(conn) => self.silence(conn, now),
+                Waiting::Session(session) => self.session_due(session, now),
+            }
+        }
+    }
+
+    /// The deadline of a connection isn't moved at each packet, but looked at when it is reached.
+    fn silence(&mut self, id: ConnId, now: Millis) {
+        let Some(conn) = self.conns.get(&id) else { return };
+        let Some(patience) = conn.patience else { return };
+        if conn.seen + patience > now {
+            return self.timers.set(Waiting::Conn(id), Some(conn.seen + patience));
+        }
+        let fault = if conn.session.is_some() { Fault::KeepAlive } else { Fault::NoConnect };
+        self.handle_fault(id, fault, now);
+    }
+
+    /// Sends a packet that isn't a message.
+    fn send(&mut self, id: ConnId, packet: Packet) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let bytes = size::wire_bytes(&packet);
+        conn.unsent += bytes;
+        self.outputs.push_back(Output::Send { conn: id, packet, bytes });
+    }
+
+    fn close(&mut self, conn: ConnId, code: Option<DisconnectReasonCode>, why: Closing, now: Millis) {
+        let connected = self.conns.get(&conn).is_some_and(|conn| conn.session.is_some());
+        if let Some(code) = code.filter(|_| connected) {
+            self.send(conn, Packet::Disconnect(Disconnect::new(code)));
+        }
+        self.outputs.push_back(Output::Close { conn, why });
+        self.leave(conn, now);
+    }
+
+    /// Publishes a message that no client is waiting to have acknowledged.
+    fn publish_own(&mut self, publish: Box<Publish>, from: SessionId, now: Millis) {
+        self.counts.wills += 1;
+        self.route(message::Message::new(publish, now), Some(from), now);
+    }
+}

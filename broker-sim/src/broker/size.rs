@@ -1,0 +1,117 @@
+//! How many bytes a packet takes on the wire in MQTT 5, which is never less than in 3.1.1.
+
+use rmqtt_codec::{
+    types::Publish,
+    v5::{Packet, PublishProperties},
+};
+
+/// The bytes of `packet`: exact for PUBLISH, at least the real size for the other packets that a broker sends.
+pub(super) fn wire_bytes(packet: &Packet) -> usize {
+    match packet {
+        Packet::Publish(publish) => publish_bytes(publish),
+        Packet::ConnectAck(ack) => 40 + ack.assigned_client_id.as_ref().map_or(0, |id| 3 + id.len()),
+        Packet::SubscribeAck(ack) => 8 + ack.status.len(),
+        Packet::UnsubscribeAck(ack) => 8 + ack.status.len(),
+        _ => 8,
+    }
+}
+
+/// The bytes of a PUBLISH, fixed header included.
+pub(super) fn publish_bytes(publish: &Publish) -> usize {
+    let properties = publish.properties.as_ref().map_or(0, properties_bytes);
+    let id = if publish.packet_id.is_some() { 2 } else { 0 };
+    let rest = 2 + publish.topic.len() + id + varint_bytes(properties) + properties + publish.payload.len();
+    1 + varint_bytes(rest) + rest
+}
+
+fn properties_bytes(p: &PublishProperties) -> usize {
+    let text = |value: &Option<bytestring::ByteString>| value.as_ref().map_or(0, |v| 3 + v.len());
+    let ids: usize = p.subscription_ids.iter().map(|id| 1 + varint_bytes(id.get() as usize)).sum();
+    let user: usize = p.user_properties.iter().map(|(key, value)| 5 + key.len() + value.len()).sum();
+    p.topic_alias.map_or(0, |_| 3)
+        + p.correlation_data.as_ref().map_or(0, |v| 3 + v.len())
+        + p.message_expiry_interval.map_or(0, |_| 5)
+        + text(&p.content_type)
+        + text(&p.response_topic)
+        + if p.is_utf8_payload { 2 } else { 0 }
+        + ids
+        + user
+}
+
+fn varint_bytes(value: usize) -> usize {
+    match value {
+        0..=0x7f => 1,
+        0x80..=0x3fff => 2,
+        0x4000..=0x1f_ffff => 3,
+        _ => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use rmqtt_codec::{
+        types::QoS,
+        v5::{Codec, ConnectAck, Disconnect, SubscribeAck, SubscribeAckReason},
+    };
+    use tokio_util::codec::Encoder;
+
+    use super::*;
+
+    fn encoded(packet: &Packet) -> usize {
+        let mut bytes = BytesMut::new();
+        Codec::default().encode(packet.clone(), &mut bytes).unwrap();
+        bytes.len()
+    }
+
+    #[test]
+    fn a_publish_is_measured_exactly() {
+        let properties = PublishProperties {
+            topic_alias: 3.try_into().ok(),
+            correlation_data: Some("cd".into()),
+            message_expiry_interval: 9.try_into().ok(),
+            content_type: Some("text".into()),
+            user_properties: vec![("k".into(), "vv".into()); 30],
+            is_utf8_payload: true,
+            response_topic: Some("r/t".into()),
+            subscription_ids: vec![1.try_into().unwrap(), 128.try_into().unwrap(), 20_000.try_into().unwrap()],
+        };
+        for (payload, properties) in [(0, None), (90, None), (20_000, Some(properties))] {
+            for id in [None, Some(7.try_into().unwrap())] {
+                let packet = Packet::Publish(Box::new(Publish {
+                    dup: false,
+                    retain: false,
+                    qos: if id.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce },
+                    topic: "a/b".into(),
+                    packet_id: id,
+                    payload: vec![0; payload].into(),
+                    properties: properties.clone(),
+                }));
+                assert_eq!(wire_bytes(&packet), encoded(&packet));
+            }
+        }
+    }
+
+    #[test]
+    fn other_packets_are_never_measured_too_small() {
+        let packets = [
+            Packet::ConnectAck(Box::new(ConnectAck {
+                assigned_client_id: Some("auto-123".into()),
+                max_packet_size: Some(1),
+                topic_alias_max: 1,
+                ..ConnectAck::default()
+            })),
+            Packet::SubscribeAck(SubscribeAck {
+                packet_id: 1.try_into().unwrap(),
+                properties: Vec::new(),
+                reason_string: None,
+                status: vec![SubscribeAckReason::GrantedQos0; 200],
+            }),
+            Packet::Disconnect(Disconnect::default()),
+            Packet::PingResponse,
+        ];
+        for packet in packets {
+            assert!(wire_bytes(&packet) >= encoded(&packet), "{packet:?}");
+        }
+    }
+}

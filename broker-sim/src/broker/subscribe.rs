@@ -1,0 +1,145 @@
+//! SUBSCRIBE, UNSUBSCRIBE, and the retained messages that a subscription brings.
+
+use baton_protocol::limits::Millis;
+use bytestring::ByteString;
+use rmqtt_codec::{
+    types::QoS,
+    v5::{
+        Packet, RetainHandling, Subscribe, SubscribeAck, SubscribeAckReason, SubscriptionOptions, Unsubscribe,
+        UnsubscribeAck, UnsubscribeAckReason,
+    },
+};
+
+use super::{
+    Broker, ConnId, Fault, SessionId, message::Message, size::wire_bytes, subscriptions::Subscription, topic::Filter,
+};
+
+impl Broker {
+    pub(super) fn subscribe(
+        &mut self,
+        id: ConnId,
+        session: SessionId,
+        subscribe: Subscribe,
+        now: Millis,
+    ) -> Result<(), Fault> {
+        let mut ack = SubscribeAck {
+            packet_id: subscribe.packet_id,
+            properties: Vec::new(),
+            reason_string: None,
+            status: vec![SubscribeAckReason::UnspecifiedError; subscribe.topic_filters.len()],
+        };
+        self.check_answer(id, &Packet::SubscribeAck(ack.clone()))?;
+        for (filter, options) in &subscribe.topic_filters {
+            if options.no_local && filter.starts_with("$share/") {
+                return Err(Fault::SharedNoLocal);
+            }
+        }
+        let mut retained = Vec::new();
+        for (status, (filter, options)) in ack.status.iter_mut().zip(subscribe.topic_filters) {
+            let subscription = Subscription { options, id: subscribe.id };
+            *status = match self.add(session, &filter, subscription) {
+                Ok(new) => {
+                    if wants_retained(&filter, options, new) {
+                        retained.push((filter, subscription));
+                    }
+                    granted(options.qos)
+                }
+                Err(refusal) => refusal,
+            };
+        }
+        self.send(id, Packet::SubscribeAck(ack));
+        for (filter, subscription) in retained {
+            self.send_retained(session, &filter, subscription);
+        }
+        self.pump(session, now);
+        Ok(())
+    }
+
+    fn check_answer(&self, id: ConnId, answer: &Packet) -> Result<(), Fault> {
+        let fits = self.conns.get(&id).is_none_or(|conn| wire_bytes(answer) <= conn.packet_max);
+        if fits { Ok(()) } else { Err(Fault::AnswerTooLarge) }
+    }
+
+    /// Adds one subscription; whether the session didn't have it before.
+    fn add(
+        &mut self,
+        id: SessionId,
+        text: &ByteString,
+        subscription: Subscription,
+    ) -> Result<bool, SubscribeAckReason> {
+        let filter = Filter::parse(text).ok_or(SubscribeAckReason::TopicFilterInvalid)?;
+        let session = self.sessions.get_mut(&id).expect("a connected session exists");
+        if !session.filters.contains(text) {
+            if session.filters.len() >= self.limits.subscriptions {
+                return Err(SubscribeAckReason::QuotaExceeded);
+            }
+            session.filters.insert(text.clone());
+        }
+        Ok(self.subscriptions.add(id, filter, subscription))
+    }
+
+    fn send_retained(&mut self, session: SessionId, filter: &str, subscription: Subscription) {
+        let mut found = Vec::new();
+        self.retained.for_filter(filter, &mut |message: &Message| {
+            let mut copy = message.clone();
+            copy.publish.retain = true;
+            copy.publish.qos = copy.publish.qos.min(subscription.options.qos);
+            if let Some(id) = subscription.id {
+                copy.publish.properties.get_or_insert_default().subscription_ids = vec![id];
+            }
+            found.push(copy);
+        });
+        for message in found {
+            self.deliver_retained(session, message);
+        }
+    }
+
+    pub(super) fn unsubscribe(
+        &mut self,
+        id: ConnId,
+        session: SessionId,
+        unsubscribe: &Unsubscribe,
+    ) -> Result<(), Fault> {
+        let mut ack = UnsubscribeAck {
+            packet_id: unsubscribe.packet_id,
+            properties: Vec::new(),
+            reason_string: None,
+            status: vec![UnsubscribeAckReason::NoSubscriptionExisted; unsubscribe.topic_filters.len()],
+        };
+        self.check_answer(id, &Packet::UnsubscribeAck(ack.clone()))?;
+        for (status, text) in ack.status.iter_mut().zip(&unsubscribe.topic_filters) {
+            *status = self.drop_subscription(session, text);
+        }
+        self.send(id, Packet::UnsubscribeAck(ack));
+        Ok(())
+    }
+
+    fn drop_subscription(&mut self, id: SessionId, text: &str) -> UnsubscribeAckReason {
+        let Some(filter) = Filter::parse(text) else { return UnsubscribeAckReason::TopicFilterInvalid };
+        let session = self.sessions.get_mut(&id).expect("a connected session exists");
+        session.filters.remove(text);
+        if self.subscriptions.remove(id, filter) {
+            UnsubscribeAckReason::Success
+        } else {
+            UnsubscribeAckReason::NoSubscriptionExisted
+        }
+    }
+}
+
+/// Whether retained messages are sent for a subscription (3.3.1.3): never for a shared one.
+fn wants_retained(filter: &str, options: SubscriptionOptions, new: bool) -> bool {
+    let asked = match options.retain_handling {
+        RetainHandling::AtSubscribe => true,
+        RetainHandling::AtSubscribeNew => new,
+        RetainHandling::NoAtSubscribe => false,
+    };
+    asked && !filter.starts_with("$share/")
+}
+
+fn granted(qos: QoS) -> SubscribeAckReason {
+    match qos {
+        QoS::AtMostOnce => SubscribeAckReason::GrantedQos0,
+        QoS::AtLeastOnce => SubscribeAckReason::GrantedQos1,
+        QoS::ExactlyOnce => SubscribeAckReason::GrantedQos2,
+    }
+}

@@ -1,0 +1,182 @@
+//! Bytes to packets and back. The broker speaks MQTT 5; a client of 3.1 or 3.1.1 is translated here.
+
+mod frame;
+mod v3;
+
+use bytes::BytesMut;
+use rmqtt_codec::{
+    error::{DecodeError, EncodeError},
+    v3 as codec3, v5 as codec5,
+    v5::Packet,
+    version::{ProtocolVersion, VersionCodec},
+};
+use tokio_util::codec::{Decoder, Encoder};
+
+pub use self::frame::frame;
+use crate::broker::Fault;
+
+/// One connection's codec: which MQTT it speaks is known from the CONNECT on.
+#[derive(Debug)]
+pub struct Codec(Speaks);
+
+#[derive(Debug)]
+enum Speaks {
+    Unknown,
+    V3(codec3::Codec),
+    V5(codec5::Codec),
+}
+
+impl Default for Codec {
+    fn default() -> Self {
+        Self(Speaks::Unknown)
+    }
+}
+
+impl Codec {
+    /// Reads one packet from exactly its bytes, as `frame` found them.
+    pub fn decode(&mut self, bytes: &[u8]) -> Result<Packet, Fault> {
+        // A buffer of its own: what the broker keeps of a packet must not keep its neighbours alive.
+        let mut own = BytesMut::from(bytes);
+        loop {
+            match &mut self.0 {
+                Speaks::Unknown => self.0 = sniff(&mut own)?,
+                Speaks::V3(codec) => {
+                    let (packet, _) = codec.decode(&mut own).map_err(fault)?.ok_or(Fault::Malformed)?;
+                    return v3::from_client(packet);
+                }
+                Speaks::V5(codec) => {
+                    let (packet, _) = codec.decode(&mut own).map_err(fault)?.ok_or(Fault::Malformed)?;
+                    return Ok(packet);
+                }
+            }
+        }
+    }
+
+    /// Appends a packet's bytes to `to`; nothing where the client's MQTT has no such packet.
+    pub fn encode(&mut self, packet: Packet, to: &mut BytesMut) -> Result<(), EncodeError> {
+        match &mut self.0 {
+            Speaks::V5(codec) => codec.encode(packet, to),
+            Speaks::V3(codec) => v3::to_client(packet).map_or(Ok(()), |packet| codec.encode(packet, to)),
+            // Only a CONNACK that refuses an unknown level: 3.1.1's form is what every client can read.
+            Speaks::Unknown => v3::to_client(packet).map_or(Ok(()), |packet| codec3::Codec::new(0).encode(packet, to)),
+        }
+    }
+}
+
+fn sniff(bytes: &mut BytesMut) -> Result<Speaks, Fault> {
+    const CONNECT: u8 = 0x10;
+    if bytes.first() != Some(&CONNECT) {
+        return Err(Fault::FirstNotConnect);
+    }
+    // The shell has checked the packet's size, so that the codecs needn't.
+    match VersionCodec.decode(bytes) {
+        Ok(Some(ProtocolVersion::MQTT3)) => Ok(Speaks::V3(codec3::Codec::new(0))),
+        Ok(Some(ProtocolVersion::MQTT5)) => Ok(Speaks::V5(codec5::Codec::new(0, 0))),
+        Err(DecodeError::InvalidProtocol) if frame::names_mqtt(bytes) => Err(Fault::UnknownLevel),
+        _ => Err(Fault::Malformed),
+    }
+}
+
+fn fault(error: DecodeError) -> Fault {
+    match error {
+        DecodeError::InvalidClientId => Fault::ClientId,
+        DecodeError::UnsupportedProtocolLevel => Fault::UnknownLevel,
+        _ => Fault::Malformed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rmqtt_codec::{
+        types::QoS,
+        v5::{ConnectAck, ConnectAckReason, Disconnect, DisconnectReasonCode, SubscribeAck, SubscribeAckReason},
+    };
+
+    use super::*;
+
+    const CONNECT_311: &[u8] = b"\x10\x0d\0\x04MQTT\x04\x02\0\x0a\0\x01c";
+    const CONNECT_31: &[u8] = b"\x10\x0f\0\x06MQIsdp\x03\x00\0\x0a\0\x01c";
+    const CONNECT_5: &[u8] = b"\x10\x0e\0\x04MQTT\x05\x02\0\x0a\0\0\x01c";
+
+    fn encode(codec: &mut Codec, packet: Packet) -> Vec<u8> {
+        let mut bytes = BytesMut::new();
+        codec.encode(packet, &mut bytes).unwrap();
+        bytes.to_vec()
+    }
+
+    fn refusal(reason_code: ConnectAckReason) -> Packet {
+        Packet::ConnectAck(Box::new(ConnectAck { reason_code, ..ConnectAck::default() }))
+    }
+
+    #[test]
+    fn a_clean_session_of_311_is_a_clean_start_without_expiry() {
+        for (bytes, clean_start, expiry) in [(CONNECT_311, true, 0), (CONNECT_31, false, u32::MAX)] {
+            let Packet::Connect(connect) = Codec::default().decode(bytes).unwrap() else { panic!() };
+            assert_eq!((connect.clean_start, connect.session_expiry_interval_secs), (clean_start, expiry));
+            assert_eq!((&*connect.client_id, connect.keep_alive), ("c", 10));
+        }
+    }
+
+    #[test]
+    fn bad_connects_are_told_apart() {
+        let cases: &[(&[u8], Fault)] = &[
+            (b"\x10\x0d\0\x04MQTT\x06\x02\0\x0a\0\x01c", Fault::UnknownLevel),
+            (b"\x10\x0d\0\x04MQTX\x04\x02\0\x0a\0\x01c", Fault::Malformed),
+            (b"\x10\x0c\0\x04MQTT\x04\x00\0\x0a\0\0", Fault::ClientId),
+            (b"\x10\x0d\0\x04MQTT\x04\x03\0\x0a\0\x01c", Fault::Malformed),
+            (b"\x10\x00", Fault::Malformed),
+            (b"\xc0\x00", Fault::FirstNotConnect),
+            (b"GET / HTTP/1.1", Fault::FirstNotConnect),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(Codec::default().decode(bytes).unwrap_err(), *expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn refusals_have_the_form_of_the_clients_mqtt() {
+        let mut unknown = Codec::default();
+        assert_eq!(encode(&mut unknown, refusal(ConnectAckReason::UnsupportedProtocolVersion)), [0x20, 2, 0, 1]);
+        for (reason, code) in [
+            (ConnectAckReason::ClientIdentifierNotValid, 2),
+            (ConnectAckReason::ServerBusy, 3),
+            (ConnectAckReason::BadUserNameOrPassword, 4),
+            (ConnectAckReason::NotAuthorized, 5),
+        ] {
+            let mut old = Codec::default();
+            old.decode(CONNECT_311).unwrap();
+            assert_eq!(encode(&mut old, refusal(reason)), [0x20, 2, 0, code]);
+        }
+        let mut new = Codec::default();
+        new.decode(CONNECT_5).unwrap();
+        assert_eq!(encode(&mut new, refusal(ConnectAckReason::ServerBusy)), [0x20, 3, 0, 0x89, 0]);
+    }
+
+    #[test]
+    fn what_311_lacks_is_left_out() {
+        let mut old = Codec::default();
+        old.decode(CONNECT_311).unwrap();
+        let taken = Packet::Disconnect(Disconnect::new(DisconnectReasonCode::SessionTakenOver));
+        assert_eq!(encode(&mut old, taken.clone()), [] as [u8; 0]);
+        let ack = SubscribeAck {
+            packet_id: 5.try_into().unwrap(),
+            properties: Vec::new(),
+            reason_string: None,
+            status: vec![SubscribeAckReason::GrantedQos1, SubscribeAckReason::TopicFilterInvalid],
+        };
+        assert_eq!(encode(&mut old, Packet::SubscribeAck(ack)), [0x90, 4, 0, 5, 1, 0x80]);
+        let mut new = Codec::default();
+        new.decode(CONNECT_5).unwrap();
+        // The long form: some clients lose `E0 01 8E`.
+        assert_eq!(encode(&mut new, taken), [0xe0, 2, 0x8e, 0]);
+    }
+
+    #[test]
+    fn a_subscribe_of_311_asks_for_nothing_else() {
+        let mut old = Codec::default();
+        old.decode(CONNECT_311).unwrap();
+        let Packet::Subscribe(subscribe) = old.decode(b"\x82\x06\0\x07\0\x01a\x02").unwrap() else { panic!() };
+        let (filter, options) = &subscribe.topic_filters[0];
+        assert_eq!((&**filter, options.qos, options.no_local), ("a", QoS::ExactlyOnce, false));
+    }
+}

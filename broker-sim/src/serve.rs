@@ -1,0 +1,191 @@
+//! The shell around the broker: connections over any byte stream, time, and the queues between.
+//!
+//! One worker owns the broker and all connections. Each connection is one task that owns its stream; what the broker
+//! has for it is in its outbox, which the task empties into as few writes as it can.
+
+mod connection;
+mod outbox;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    time::Duration,
+};
+
+use baton_protocol::limits::Millis;
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Notify,
+    time::Instant,
+};
+use tracing::debug;
+
+use self::{
+    connection::{Connection, End},
+    outbox::Outbox,
+};
+use crate::broker::{Broker, ConnId, Counts, Limits, Output};
+
+/// Bytes that one read takes from a connection, in a buffer that all connections share.
+const READ_BYTES: usize = 16 * 1024;
+/// Bytes that are gathered into one write.
+const WRITE_BYTES: usize = 64 * 1024;
+/// Bytes of replies (everything but PUBLISH) that wait for one connection; above, nothing more is read from it.
+const REPLY_BYTES: usize = 64 * 1024;
+/// How long a connection that the broker closes may take to accept what is left to say to it, and to close its side.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// The broker and all that its connections share. Clones are the same broker.
+#[derive(Clone)]
+pub struct BrokerHandle(Rc<Shared>);
+
+struct Shared {
+    broker: RefCell<Broker>,
+    /// One for each connection that the broker knows, or that still has its last words to hear.
+    outboxes: RefCell<BTreeMap<ConnId, Rc<Outbox>>>,
+    packet_bytes: usize,
+    /// Borrowed during one read only.
+    scratch: RefCell<Box<[u8]>>,
+    /// The buffer of whichever connection writes now; a connection that can't finish its write keeps it until it can.
+    spare: RefCell<BytesMut>,
+    start: Instant,
+    /// When the timers' task will wake up.
+    armed: Cell<Option<Millis>>,
+    rearm: Notify,
+    served: Cell<usize>,
+    left: Notify,
+}
+
+impl BrokerHandle {
+    /// An empty broker whose clock starts now.
+    pub fn new(limits: Limits) -> Self {
+        Self(Rc::new(Shared {
+            packet_bytes: limits.packet_bytes,
+            broker: RefCell::new(Broker::new(limits)),
+            outboxes: RefCell::default(),
+            scratch: RefCell::new(vec![0; READ_BYTES].into()),
+            spare: RefCell::default(),
+            start: Instant::now(),
+            armed: Cell::new(None),
+            rearm: Notify::new(),
+            served: Cell::new(0),
+            left: Notify::new(),
+        }))
+    }
+
+    /// What the broker has seen and holds.
+    pub fn counts(&self) -> Counts {
+        self.0.broker.borrow().counts()
+    }
+
+    /// How many connections are being served, those included that only have their last words to hear.
+    pub fn served(&self) -> usize {
+        self.0.served.get()
+    }
+
+    /// Until no connection is served.
+    pub async fn empty(&self) {
+        while self.served() > 0 {
+            self.0.left.notified().await;
+        }
+    }
+
+    /// Tells and closes every connection: the broker ends.
+    pub fn shut_down(&self) {
+        self.drive(Broker::shut_down);
+    }
+
+    /// Runs keep-alives, session expiry and will delays, for as long as it is polled.
+    pub async fn run_timers(&self) {
+        loop {
+            let due = self.0.broker.borrow().poll_timeout();
+            self.0.armed.set(due);
+            let reached = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(self.0.start + Duration::from_millis(due)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.0.rearm.notified() => {}
+                () = reached => self.drive(Broker::handle_timeout),
+            }
+        }
+    }
+
+    fn now(&self) -> Millis {
+        Millis::try_from(self.0.start.elapsed().as_millis()).unwrap_or(Millis::MAX)
+    }
+
+    /// Gives the broker one input, and every output of it to whom it concerns.
+    fn drive<R>(&self, input: impl FnOnce(&mut Broker, Millis) -> R) -> R {
+        let mut broker = self.0.broker.borrow_mut();
+        let result = input(&mut broker, self.now());
+        let outboxes = self.0.outboxes.borrow();
+        while let Some(output) = broker.poll_output() {
+            match output {
+                Output::Send { conn, packet, bytes } => {
+                    if let Some(outbox) = outboxes.get(&conn) {
+                        outbox.push(packet, bytes);
+                    }
+                }
+                Output::Close { conn, why } => {
+                    if let Some(outbox) = outboxes.get(&conn) {
+                        outbox.close(why);
+                    }
+                }
+            }
+        }
+        let due = broker.poll_timeout();
+        if due.is_some_and(|due| self.0.armed.get().is_none_or(|armed| due < armed)) {
+            self.0.rearm.notify_one();
+        }
+        result
+    }
+}
+
+/// Serves one client over `stream` until either side ends it. `peer` is for the log.
+pub async fn serve_stream<S>(stream: S, peer: &str, handle: &BrokerHandle)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (id, outbox, _served) = handle.admit();
+    let mut connection = Connection::new(stream, id, outbox);
+    let end = connection.converse(handle).await;
+    match end {
+        End::Gone => handle.drive(|broker, now| broker.closed(id, now)),
+        End::Closing(why) => {
+            debug!(conn = %id, peer, cause = %why, event = "broker.close");
+            // A client that doesn't listen gets no more time: the connection is dropped with what is left in it.
+            let _ = tokio::time::timeout(FAREWELL, connection.finish(handle)).await;
+        }
+    }
+}
+
+impl BrokerHandle {
+    fn admit(&self) -> (ConnId, Rc<Outbox>, Served) {
+        let id = self.drive(Broker::connected);
+        let outbox = Rc::new(Outbox::default());
+        self.0.outboxes.borrow_mut().insert(id, outbox.clone());
+        self.0.served.set(self.served() + 1);
+        (id, outbox, Served { id, handle: self.clone() })
+    }
+}
+
+/// A connection's place in the tables, given back however its task ends.
+struct Served {
+    id: ConnId,
+    handle: BrokerHandle,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.handle.drive(|broker, now| broker.closed(self.id, now));
+        self.handle.0.outboxes.borrow_mut().remove(&self.id);
+        self.handle.0.served.set(self.handle.served() - 1);
+        self.handle.0.left.notify_waiters();
+    }
+}
