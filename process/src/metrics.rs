@@ -3,15 +3,22 @@
 //! Label values come from closed sets (`'static` words, names out of the configuration); no user, client or session is
 //! ever one.
 
+mod labels;
+mod words;
+
 use std::{
     fmt,
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicI64},
 };
 
-use baton_protocol::{error::CloseCause, limits::Millis};
+use baton_protocol::{
+    error::CloseCause,
+    limits::Millis,
+    session::edge::{MoveReason, Moved},
+};
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text},
+    encoding::text,
     metrics::{
         counter::Counter,
         family::Family,
@@ -21,138 +28,14 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
+use self::labels::{
+    AttachLabels, CauseLabels, DigestLabels, MoveLabels, NameLabels, PlaceLabels, ReasonLabels, RoleLabels,
+    SessionLabels, WhatLabels,
+};
+pub use self::words::{AttachKind, MoveKind, SessionState};
+
 /// A number that goes up and down.
 pub type Gauge = prometheus_client::metrics::gauge::Gauge<i64, AtomicI64>;
-
-/// Where a session half is in its life, as `baton_sessions{state}` shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SessionState {
-    /// Edge: waits for the client's CONNECT.
-    Connecting,
-    /// Edge: waits for a home to take the session.
-    Opening,
-    /// Edge: has a tunnel.
-    Live,
-    /// Edge: has a tunnel and is attaching another.
-    Moving,
-    /// Anchor: connecting to the broker.
-    Dialing,
-    /// Anchor: has a tunnel.
-    Attached,
-    /// Both: has no tunnel, and may get one within the grace time.
-    Detached,
-}
-
-impl SessionState {
-    /// Every state.
-    pub const ALL: [Self; 7] =
-        [Self::Connecting, Self::Opening, Self::Live, Self::Moving, Self::Dialing, Self::Attached, Self::Detached];
-
-    /// The stable word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Connecting => "connecting",
-            Self::Opening => "opening",
-            Self::Live => "live",
-            Self::Moving => "moving",
-            Self::Dialing => "dialing",
-            Self::Attached => "attached",
-            Self::Detached => "detached",
-        }
-    }
-}
-
-/// What an attach is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AttachKind {
-    /// The session's first.
-    Open,
-    /// Any later one: re_connect.
-    Resume,
-}
-
-impl AttachKind {
-    /// The stable word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Resume => "resume",
-        }
-    }
-}
-
-/// How a session came to change its tunnel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MoveKind {
-    /// Make-before-break.
-    Planned,
-    /// The tunnel was lost first.
-    Broken,
-}
-
-impl MoveKind {
-    /// The stable word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Planned => "planned",
-            Self::Broken => "broken",
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RoleLabels {
-    role: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SessionLabels {
-    role: &'static str,
-    state: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AttachLabels {
-    kind: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct MoveLabels {
-    kind: &'static str,
-    reason: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CauseLabels {
-    cause: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PlaceLabels {
-    r#where: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct NameLabels {
-    name: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReasonLabels {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct WhatLabels {
-    what: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DigestLabels {
-    digest: String,
-}
 
 /// The process's numbers. Clones share them.
 #[derive(Clone)]
@@ -235,9 +118,10 @@ impl Metrics {
             registry: Mutex::new(registry),
         };
         // A rate over a series that first appears with its first event misses that event.
-        for kind in [MoveKind::Planned, MoveKind::Broken] {
-            let reason = if kind == MoveKind::Planned { "solicited" } else { "lost" };
-            handle(&metrics.moves, MoveLabels { kind: kind.word(), reason, outcome: ACCEPTED });
+        for kind in MoveKind::ALL {
+            for reason in [MoveReason::Solicited, MoveReason::BlackHole, MoveReason::Lost] {
+                handle(&metrics.moves, move_labels(kind, reason, ACCEPTED));
+            }
         }
         Self { families: Arc::new(metrics) }
     }
@@ -271,14 +155,14 @@ impl Metrics {
     }
 
     /// A session has changed its tunnel, `took` after the need for it arose.
-    pub fn moved(&self, kind: MoveKind, reason: &'static str, took: Millis) {
-        self.families.moves.get_or_create(&MoveLabels { kind: kind.word(), reason, outcome: ACCEPTED }).inc();
+    pub fn moved(&self, moved: Moved, took: Millis) {
+        self.families.moves.get_or_create(&move_labels(MoveKind::of(moved), moved.reason, ACCEPTED)).inc();
         self.families.move_seconds.observe(as_seconds(took));
     }
 
     /// A try to change a session's tunnel failed as `outcome` says; the session goes on.
-    pub fn move_failed(&self, kind: MoveKind, reason: &'static str, outcome: &'static str) {
-        self.families.moves.get_or_create(&MoveLabels { kind: kind.word(), reason, outcome }).inc();
+    pub fn move_failed(&self, kind: MoveKind, reason: MoveReason, outcome: &'static str) {
+        self.families.moves.get_or_create(&move_labels(kind, reason, outcome)).inc();
     }
 
     /// A session has a tunnel again, after `took` without one.
@@ -354,6 +238,10 @@ impl fmt::Debug for Metrics {
 /// The outcome of an attach or a move that came about.
 const ACCEPTED: &str = "accepted";
 
+fn move_labels(kind: MoveKind, reason: MoveReason, outcome: &'static str) -> MoveLabels {
+    MoveLabels { kind: kind.word(), reason: reason.word(), outcome }
+}
+
 fn family<L, M>(registry: &mut Registry, name: &str, help: &str) -> Family<L, M>
 where
     Family<L, M>: Metric + Clone + Default,
@@ -399,6 +287,7 @@ mod tests {
         }
         for (index, state) in SessionState::ALL.into_iter().enumerate() {
             assert_eq!(state as usize, index);
+            assert_eq!(SessionState::of(state.word()), Some(state));
         }
         metrics.session(None, Some(SessionState::Opening));
         metrics.session(Some(SessionState::Opening), Some(SessionState::Live));
@@ -411,7 +300,7 @@ mod tests {
     fn what_happens_shows() {
         let metrics = Metrics::new("origin");
         let same = metrics.clone();
-        same.moved(MoveKind::Planned, "solicited", 3);
+        same.moved(Moved { reason: MoveReason::Solicited, planned: true }, 3);
         same.attach_accepted(AttachKind::Resume);
         same.attach_failed(AttachKind::Open, "unreachable");
         same.limit("sessions", 100).set(7);
