@@ -191,6 +191,11 @@ impl Reader {
         self.mistake(place, &path, expected, got);
     }
 
+    /// Notes that the file which `--config` names can't be read.
+    pub fn refuse_file(&mut self, name: &str, why: &str) {
+        self.mistake(Place::Config, &[], "a file to read", &format!("{name}: {why}"));
+    }
+
     /// Leaves a section of the file and the environment to whoever reads it: one file may serve every role. A `--set`
     /// of such a key stays a mistake, for it was meant for this process.
     pub fn ignore(&mut self, key: &str) {

@@ -16,6 +16,8 @@ pub enum Place {
     Variable(String),
     /// A `--set` on the command line.
     Set,
+    /// The file as a whole, which `--config` names.
+    Config,
     /// Nowhere: what was expected is missing, or a default doesn't go with what was given.
     Default,
 }
@@ -26,6 +28,7 @@ impl fmt::Display for Place {
             Self::File { name, line } => write!(f, "{name}:{line}"),
             Self::Variable(name) => f.write_str(name),
             Self::Set => f.write_str("--set"),
+            Self::Config => f.write_str("--config"),
             Self::Default => f.write_str("not given"),
         }
     }
@@ -36,7 +39,7 @@ impl fmt::Display for Place {
 pub struct Mistake {
     /// Where the value stands.
     pub place: Place,
-    /// Its key, dotted; empty where the text isn't even TOML.
+    /// Its key, dotted; empty where it isn't about one key.
     pub key: String,
     /// What would have been right.
     pub expected: String,
@@ -64,7 +67,7 @@ pub struct Report {
 impl Report {
     pub(super) fn new(mut mistakes: Vec<Mistake>) -> Option<Self> {
         let order = |place: &Place| match place {
-            Place::Set => (0, 0),
+            Place::Set | Place::Config => (0, 0),
             Place::Variable(_) => (1, 0),
             Place::File { line, .. } => (2, *line),
             Place::Default => (3, 0),
