@@ -1,0 +1,329 @@
+//! The loop that runs a session half over its local byte stream and whatever tunnel it has now.
+//!
+//! One turn: let the owner act → tunnel to half → half to local socket → local socket to half → half to tunnel →
+//! outputs → one timer. It ends when the half is over. Edge and anchor differ in their [`Owner`] only.
+
+use std::{
+    future::{Future, poll_fn},
+    io::IoSlice,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use baton_protocol::{
+    error::CloseCause,
+    id::Epoch,
+    limits::Millis,
+    session::{Half, HowEnded, Loss, Output, pipe::FRAME_MIN},
+};
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Sleep,
+};
+
+use crate::{
+    tunnel::{Dry, Tunnel},
+    worker::Worker,
+};
+
+/// Bytes read from one local socket in one turn, before other sessions have theirs.
+const READ_PER_TURN: usize = 256 * 1024;
+
+/// What an owner's turn brought.
+#[derive(Debug)]
+pub enum Event {
+    /// The half was changed.
+    Changed,
+    /// The half was changed, and this tunnel carries it from now on.
+    Tunnel(Tunnel),
+}
+
+/// What edge and anchor add to the loop.
+pub trait Owner {
+    /// Which half.
+    type Half: Half;
+
+    /// Lets the owner act on the half. Called at every turn until it is Pending, which means that it will wake the
+    /// task when it wants to act again.
+    fn poll(&mut self, cx: &mut Context<'_>, half: &mut Self::Half, now: Millis) -> Poll<Event>;
+
+    /// An attempt is to be ended: it isn't a tunnel of the loop's.
+    fn end_attempt(&mut self, epoch: Epoch, how: HowEnded);
+
+    /// The tunnel is gone, by itself.
+    fn lost(&mut self, half: &Self::Half, loss: Loss, now: Millis);
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// Why.
+    pub cause: CloseCause,
+    /// Whether the local socket is to be closed with RST.
+    pub reset: bool,
+}
+
+/// Runs `half` over `local` until it is over. The local socket is the caller's to close.
+pub async fn drive<O, L>(
+    worker: &Rc<Worker>,
+    owner: &mut O,
+    half: &mut O::Half,
+    tunnel: Option<Tunnel>,
+    local: &mut L,
+) -> Closing
+where
+    O: Owner,
+    L: AsyncRead + AsyncWrite + Unpin,
+{
+    let held = half.pipe().held();
+    worker.note_held(0, held);
+    let mut turns = Turns { worker: Rc::clone(worker), tunnel, timer: None, ack_at: None, held };
+    poll_fn(|cx| turns.turn(cx, owner, half, local)).await
+}
+
+struct Turns {
+    worker: Rc<Worker>,
+    tunnel: Option<Tunnel>,
+    /// Fires at or before the half's deadline: one that only moved away is looked at again when it fires.
+    timer: Option<(Millis, Pin<Box<Sleep>>)>,
+    /// When an owed acknowledgement, or a read that waits for the byte budget, is looked at again.
+    ack_at: Option<Millis>,
+    held: usize,
+}
+
+impl Drop for Turns {
+    fn drop(&mut self) {
+        self.worker.note_held(self.held, 0);
+    }
+}
+
+impl Turns {
+    fn turn<O: Owner, L: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        owner: &mut O,
+        half: &mut O::Half,
+        local: &mut L,
+    ) -> Poll<Closing> {
+        let now = self.worker.now();
+        loop {
+            let mut changed = false;
+            while let Poll::Ready(event) = owner.poll(cx, half, now) {
+                changed = true;
+                let left = match event {
+                    Event::Tunnel(tunnel) => self.tunnel.replace(tunnel),
+                    Event::Changed => None,
+                };
+                if let Some(closing) = self.outputs(owner, half, left) {
+                    return Poll::Ready(closing);
+                }
+            }
+            changed |= self.receive(cx, owner, half, now);
+            self.write(cx, half, local, now);
+            self.read(cx, half, local, now);
+            self.send(cx, half, now);
+            if let Some(closing) = self.outputs(owner, half, None) {
+                return Poll::Ready(closing);
+            }
+            changed |= self.timeouts(cx, half, now);
+            if !changed {
+                break;
+            }
+        }
+        let held = half.pipe().held();
+        self.worker.note_held(std::mem::replace(&mut self.held, held), held);
+        Poll::Pending
+    }
+
+    /// Tunnel to half. True if the tunnel is gone, so that the owner has something to do.
+    fn receive<O: Owner>(&mut self, cx: &mut Context<'_>, owner: &mut O, half: &mut O::Half, now: Millis) -> bool {
+        let Some(tunnel) = &mut self.tunnel else { return false };
+        let epoch = tunnel.epoch();
+        let Poll::Ready(dry) = tunnel.poll_pieces(cx, |piece| half.handle_piece(epoch, piece, now)) else {
+            return false;
+        };
+        match dry {
+            Dry::Garbage(error) => {
+                tracing::debug!(event = "tunnel.garbage", %epoch, %error);
+                half.handle_garbage(epoch, now);
+                owner.lost(half, Loss::Reset, now);
+            }
+            Dry::Lost(loss) => {
+                if let Some(tunnel) = self.tunnel.take() {
+                    tunnel.end(if loss == Loss::EndStream { HowEnded::EndStream } else { HowEnded::Reset });
+                }
+                half.handle_lost(epoch, loss, now);
+                owner.lost(half, loss, now);
+            }
+        }
+        true
+    }
+
+    /// Half to local socket.
+    fn write<H: Half, L: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        half: &mut H,
+        local: &mut L,
+        now: Millis,
+    ) {
+        let mut wrote = false;
+        loop {
+            let (front, back) = half.unwritten();
+            let result = if !front.is_empty() {
+                let write = if back.is_empty() {
+                    Pin::new(&mut *local).poll_write(cx, front)
+                } else {
+                    Pin::new(&mut *local).poll_write_vectored(cx, &[IoSlice::new(front), IoSlice::new(back)])
+                };
+                match write {
+                    Poll::Ready(Ok(n)) if n > 0 => {
+                        half.handle_written(n, now);
+                        wrote = true;
+                        continue;
+                    }
+                    Poll::Ready(result) => result.map(drop),
+                    Poll::Pending => break,
+                }
+            } else if half.shutdown_due() {
+                match Pin::new(&mut *local).poll_shutdown(cx) {
+                    Poll::Ready(Ok(())) => {
+                        half.handle_shut_down(now);
+                        continue;
+                    }
+                    Poll::Ready(Err(error)) => Err(error),
+                    Poll::Pending => break,
+                }
+            } else {
+                break;
+            };
+            // A socket that takes 0 bytes is as dead as one that says so.
+            let _ = result;
+            half.handle_write_error(now);
+        }
+        if wrote {
+            // Layered streams (TLS) hold bytes back until told; an error shows at the next write.
+            let _ = Pin::new(&mut *local).poll_flush(cx);
+        }
+    }
+
+    /// Local socket to half.
+    fn read<H: Half, L: AsyncRead + Unpin>(&mut self, cx: &mut Context<'_>, half: &mut H, local: &mut L, now: Millis) {
+        let worker = Rc::clone(&self.worker);
+        let mut scratch = worker.scratch.borrow_mut();
+        let mut left = READ_PER_TURN;
+        loop {
+            let room = half.read_room().min(scratch.len());
+            if room == 0 {
+                return;
+            }
+            if worker.is_over_budget() {
+                self.look_again(cx);
+                return;
+            }
+            if left == 0 {
+                cx.waker().wake_by_ref();
+                return;
+            }
+            let mut buf = ReadBuf::new(&mut scratch[..room]);
+            match Pin::new(&mut *local).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if buf.filled().is_empty() => half.handle_eof(now),
+                Poll::Ready(Ok(())) => {
+                    left = left.saturating_sub(buf.filled().len());
+                    half.handle_read(buf.filled());
+                }
+                Poll::Ready(Err(_)) => half.handle_read_error(now),
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    fn look_again(&mut self, cx: &mut Context<'_>) {
+        if self.ack_at.is_none() {
+            self.ack_at = Some(self.worker.wake_when_ack_is_due(cx.waker()));
+        }
+    }
+
+    /// Half to tunnel: all that there is room for, in one piece.
+    fn send<H: Half>(&mut self, cx: &mut Context<'_>, half: &mut H, now: Millis) {
+        let ack_due = self.ack_at.is_some_and(|at| at <= now);
+        if ack_due {
+            self.ack_at = None;
+        }
+        if let Some(tunnel) = &mut self.tunnel {
+            let mut waits = false;
+            loop {
+                let want = half.frame_len(ack_due);
+                if want == 0 {
+                    break;
+                }
+                let Poll::Ready(room) = tunnel.poll_room(cx, want, FRAME_MIN) else {
+                    waits = true;
+                    break;
+                };
+                let mut capsule = BytesMut::new();
+                if !half.poll_frame(room, ack_due, now, &mut capsule) {
+                    break;
+                }
+                tunnel.send(capsule);
+            }
+            if !waits {
+                tunnel.idle();
+            }
+        }
+        if half.pipe().incoming().ack_owed() && self.tunnel.is_some() {
+            self.look_again(cx);
+        }
+    }
+
+    /// What the half wants done. `left`: a tunnel that was just replaced.
+    fn outputs<O: Owner>(&mut self, owner: &mut O, half: &mut O::Half, left: Option<Tunnel>) -> Option<Closing> {
+        let mut left = left;
+        let mut closing = None;
+        while let Some(output) = half.poll_output() {
+            match output {
+                Output::EndTunnel(epoch, how) => {
+                    let is = |tunnel: &Option<Tunnel>| tunnel.as_ref().is_some_and(|tunnel| tunnel.epoch() == epoch);
+                    if is(&left) {
+                        left.take().into_iter().for_each(|tunnel| tunnel.end(how.clone()));
+                    } else if is(&self.tunnel) {
+                        self.tunnel.take().into_iter().for_each(|tunnel| tunnel.end(how.clone()));
+                    } else {
+                        owner.end_attempt(epoch, how);
+                    }
+                }
+                Output::Close { cause, reset } => closing = Some(Closing { cause, reset }),
+            }
+        }
+        closing
+    }
+
+    /// Arms the timer for the half's next deadline. True if one has passed.
+    fn timeouts<H: Half>(&mut self, cx: &mut Context<'_>, half: &mut H, now: Millis) -> bool {
+        loop {
+            let deadline = half.poll_timeout();
+            if deadline.is_some_and(|at| at <= now) {
+                let backlog = self.tunnel.as_ref().and_then(Tunnel::backlog_since);
+                half.handle_timeout(now, backlog);
+                return true;
+            }
+            match (&mut self.timer, deadline) {
+                (None, None) => return false,
+                (Some((armed, timer)), deadline) if deadline.is_none_or(|at| *armed <= at) => {
+                    if timer.as_mut().poll(cx).is_pending() {
+                        return false;
+                    }
+                    // It stood for a deadline that has moved on, or gone: nothing is kept for an idle session.
+                    self.timer = None;
+                }
+                (_, None) => return false,
+                (_, Some(at)) => {
+                    let sleep = tokio::time::sleep_until(self.worker.clock().instant(at));
+                    self.timer = Some((at, Box::pin(sleep)));
+                }
+            }
+        }
+    }
+}
