@@ -6,3 +6,4 @@ pub mod load;
 pub mod mqtt;
 pub mod stage;
 pub mod stamp;
+pub mod tier;

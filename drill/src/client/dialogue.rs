@@ -205,6 +205,7 @@ impl Dialogue {
             self.last_id = id;
         }
         self.published += 1;
+        self.board.changed.notify_waiters();
     }
 
     /// The next id that no handshake uses; `in_flight` leaves most of them free.

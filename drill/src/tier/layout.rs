@@ -1,0 +1,245 @@
+//! Which processes a tier has, and what each is told.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use super::{Error, node::Node, ports::Ports};
+
+/// What a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Takes MQTT clients.
+    Edge,
+    /// Between edges and homes.
+    Origin,
+    /// A home before a real broker.
+    Sidecar,
+    /// The simulated broker, with homes inside.
+    BrokerSim,
+    /// The real broker.
+    Mosquitto,
+}
+
+impl Role {
+    /// The word that starts it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Edge => "edge",
+            Self::Origin => "origin",
+            Self::Sidecar => "sidecar",
+            Self::BrokerSim => "broker-sim",
+            Self::Mosquitto => "mosquitto",
+        }
+    }
+}
+
+/// Which broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broker {
+    /// `baton broker-sim`, its homes inside.
+    Sim,
+    /// Mosquitto, with a sidecar per home.
+    Mosquitto,
+}
+
+/// Which processes.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The `baton` program.
+    pub binary: PathBuf,
+    /// Number of edges.
+    pub edges: u16,
+    /// Number of origins; each edge knows all.
+    pub origins: u16,
+    /// Number of homes; each origin knows all.
+    pub homes: u16,
+    /// What the homes lead to.
+    pub broker: Broker,
+    /// Number of broker processes, each with topics of its own; homes are dealt out to them in turn.
+    pub brokers: u16,
+    /// Further settings: role, key, value.
+    pub settings: Vec<(Role, String, String)>,
+}
+
+impl Layout {
+    /// One edge, one origin, one broker-sim with one home.
+    pub fn new(binary: impl Into<PathBuf>) -> Self {
+        let binary = binary.into();
+        Self { binary, edges: 1, origins: 1, homes: 1, broker: Broker::Sim, brokers: 1, settings: Vec::new() }
+    }
+
+    /// With a setting for every process of a role.
+    #[must_use]
+    pub fn set(mut self, role: Role, key: &str, value: &str) -> Self {
+        self.settings.push((role, key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// All nodes, in the order in which they are started.
+    pub(super) fn nodes(&self, ports: &mut Ports, directory: &Path) -> Result<Vec<Node>, Error> {
+        let mut making = Making { ports, directory, settings: &self.settings };
+        let homes = making.addresses("home", self.homes)?;
+        let origins = making.addresses("origin", self.origins)?;
+        let mut nodes = Vec::new();
+        for (nth, (name, listen)) in making.addresses("broker", self.brokers)?.into_iter().enumerate() {
+            let own = homes.iter().skip(nth).step_by(self.brokers.into()).cloned().collect();
+            nodes.push(match self.broker {
+                Broker::Sim => making.broker_sim(name, listen, own)?,
+                Broker::Mosquitto => making.mosquitto(name, listen)?,
+            });
+        }
+        if self.broker == Broker::Mosquitto {
+            let brokers: Vec<_> = nodes.iter().map(|broker| broker.listen).collect();
+            for ((name, listen), broker) in homes.iter().zip(brokers.iter().cycle()) {
+                let own = [
+                    ("anchor.name", name.clone()),
+                    ("anchor.listen", listen.to_string()),
+                    ("sidecar.broker", format!("tcp://{broker}")),
+                ];
+                nodes.push(making.node(Role::Sidecar, name.clone(), *listen, own)?);
+            }
+        }
+        let homes = homes.iter().map(|(home, address)| (format!("origin.homes.{home}"), address.to_string()));
+        for (name, listen) in &origins {
+            let own = [("origin.name".to_owned(), name.clone()), ("origin.listen".to_owned(), listen.to_string())];
+            nodes.push(making.node(Role::Origin, name.clone(), *listen, own.into_iter().chain(homes.clone()))?);
+        }
+        let origins = format!("{:?}", origins.iter().map(|(_, address)| address.to_string()).collect::<Vec<_>>());
+        for (name, listen) in making.addresses("edge", self.edges)? {
+            let own =
+                [("edge.name", name.clone()), ("edge.listen", listen.to_string()), ("edge.origins", origins.clone())];
+            nodes.push(making.node(Role::Edge, name, listen, own)?);
+        }
+        Ok(nodes)
+    }
+}
+
+struct Making<'a> {
+    ports: &'a mut Ports,
+    directory: &'a Path,
+    settings: &'a [(Role, String, String)],
+}
+
+impl Making<'_> {
+    fn address(&mut self) -> Result<SocketAddr, Error> {
+        self.ports.next().map_err(super::io_error("picking a port"))
+    }
+
+    fn addresses(&mut self, word: &str, count: u16) -> Result<Vec<(String, SocketAddr)>, Error> {
+        (1..=count).map(|nth| Ok((format!("{word}-{nth}"), self.address()?))).collect()
+    }
+
+    fn node<K: Into<String>>(
+        &mut self,
+        role: Role,
+        name: String,
+        listen: SocketAddr,
+        settings: impl IntoIterator<Item = (K, String)>,
+    ) -> Result<Node, Error> {
+        let admin = self.address()?;
+        let mut node = self.bare(role, name, listen, settings);
+        node.settings.entry("admin.listen".to_owned()).or_insert_with(|| admin.to_string());
+        node.admin = Some(admin);
+        Ok(node)
+    }
+
+    fn broker_sim(
+        &mut self,
+        name: String,
+        listen: SocketAddr,
+        homes: Vec<(String, SocketAddr)>,
+    ) -> Result<Node, Error> {
+        let own = homes.iter().map(|(home, address)| (format!("broker_sim.homes.{home}"), address.to_string()));
+        let listener = ("broker_sim.listen".to_owned(), listen.to_string());
+        let node = self.node(Role::BrokerSim, name, listen, own.chain([listener]))?;
+        Ok(Node { homes, ..node })
+    }
+
+    fn mosquitto(&mut self, name: String, listen: SocketAddr) -> Result<Node, Error> {
+        let program = mosquitto().ok_or(Error::NotInstalled("mosquitto"))?;
+        let file = self.directory.join(format!("{name}.conf"));
+        let own = [
+            ("listener", format!("{} {}", listen.port(), listen.ip())),
+            ("allow_anonymous", "true".to_owned()),
+            ("persistence", "false".to_owned()),
+            // It logs each connection, which tests count.
+            ("log_dest", "stderr".to_owned()),
+            ("set_tcp_nodelay", "true".to_owned()),
+            // No message is dropped for a queue's length: the ledger would call it lost.
+            ("max_queued_messages", "0".to_owned()),
+            // Started by root, it would become a user who can't read its files.
+            ("user", "root".to_owned()),
+        ];
+        let node = self.bare(Role::Mosquitto, name, listen, own);
+        Ok(Node { mosquitto: Some((program, file)), ..node })
+    }
+
+    fn bare<K: Into<String>>(
+        &self,
+        role: Role,
+        name: String,
+        listen: SocketAddr,
+        settings: impl IntoIterator<Item = (K, String)>,
+    ) -> Node {
+        let mut settings: BTreeMap<String, String> = settings.into_iter().map(|(k, v)| (k.into(), v)).collect();
+        let further = self.settings.iter().filter(|(of, _, _)| *of == role);
+        settings.extend(further.map(|(_, key, value)| (key.clone(), value.clone())));
+        let log = self.directory.join(format!("{name}.log"));
+        Node { name, role, listen, admin: None, homes: Vec::new(), settings, mosquitto: None, log, child: None }
+    }
+}
+
+/// The mosquitto broker's program, if it is installed. Debian puts it where users don't look.
+pub fn mosquitto() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let sbin = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+    let mut places = std::env::split_paths(&path).chain(sbin).map(|place| place.join("mosquitto"));
+    places.find(|program| program.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commands(layout: &Layout) -> Vec<String> {
+        let mut ports = Ports::claim().unwrap();
+        let nodes = layout.nodes(&mut ports, Path::new("/d")).unwrap();
+        nodes.iter().map(|node| node.command(&layout.binary).join(" ")).collect()
+    }
+
+    /// The value of `key` in a command.
+    fn value<'a>(command: &'a str, key: &str) -> &'a str {
+        let (_, rest) = command.split_once(&format!("--set {key}=")).expect(key);
+        rest.split(" --set").next().expect("split yields at least one")
+    }
+
+    #[test]
+    fn each_process_is_told_of_the_next() {
+        let layout = Layout { edges: 2, origins: 3, homes: 3, ..Layout::new("baton") };
+        let layout = layout.set(Role::Edge, "edge.dcr", "false");
+        let commands = commands(&layout);
+        let words: Vec<_> = commands.iter().map(|c| c.split(' ').nth(1).unwrap()).collect();
+        assert_eq!(words, ["broker-sim", "origin", "origin", "origin", "edge", "edge"]);
+        for origin in &commands[1..4] {
+            for home in ["home-1", "home-2", "home-3"] {
+                let address = value(&commands[0], &format!("broker_sim.homes.{home}"));
+                assert_eq!(value(origin, &format!("origin.homes.{home}")), address);
+            }
+        }
+        let origins: Vec<_> = commands[1..4].iter().map(|origin| value(origin, "origin.listen")).collect();
+        assert_eq!(value(&commands[5], "edge.origins"), format!("{origins:?}"));
+        assert_eq!(value(&commands[5], "edge.name"), "edge-2");
+        assert_eq!(value(&commands[5], "edge.dcr"), "false");
+        assert!(!commands[1].contains("edge.dcr"));
+    }
+
+    #[test]
+    fn homes_are_dealt_out_to_brokers() {
+        let commands = commands(&Layout { homes: 3, brokers: 2, ..Layout::new("baton") });
+        assert!(commands[0].contains("home-1") && commands[0].contains("home-3") && !commands[0].contains("home-2"));
+        assert!(commands[1].contains("home-2"));
+    }
+}

@@ -1,0 +1,133 @@
+//! One process of a tier.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    net::{SocketAddr, TcpStream},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use super::{ANSWER, Error, LOG_LINES, Role, Samples, Watchdog, http, io_error};
+
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) name: String,
+    pub(super) role: Role,
+    pub(super) listen: SocketAddr,
+    /// `None`: mosquitto.
+    pub(super) admin: Option<SocketAddr>,
+    /// Homes within a broker-sim.
+    pub(super) homes: Vec<(String, SocketAddr)>,
+    /// Configuration keys and values; for mosquitto, lines of its file.
+    pub(super) settings: BTreeMap<String, String>,
+    /// Mosquitto's program and configuration file.
+    pub(super) mosquitto: Option<(PathBuf, PathBuf)>,
+    pub(super) log: PathBuf,
+    pub(super) child: Option<Child>,
+}
+
+impl Node {
+    pub(super) fn command(&self, binary: &Path) -> Vec<String> {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        if let Some((program, file)) = &self.mosquitto {
+            return vec![text(program), "-c".into(), text(file)];
+        }
+        let mut command = vec![text(binary), self.role.word().into()];
+        for (key, value) in &self.settings {
+            command.extend(["--set".into(), format!("{key}={value}")]);
+        }
+        command
+    }
+
+    pub(super) fn start(&mut self, binary: &Path, watchdog: &mut Watchdog) -> Result<(), Error> {
+        if self.child.is_some() {
+            return Err(Error::Running(self.name.clone()));
+        }
+        if let Some((_, file)) = &self.mosquitto {
+            let lines: String = self.settings.iter().map(|(key, value)| format!("{key} {value}\n")).collect();
+            fs::write(file, lines).map_err(io_error(format!("writing {}", file.display())))?;
+        }
+        let log = File::options().create(true).append(true).open(&self.log);
+        let log = log.map_err(io_error(format!("opening {}", self.log.display())))?;
+        let output = log.try_clone().map_err(io_error("opening a log"))?;
+        let words = self.command(binary);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).stdin(Stdio::null()).stdout(output).stderr(log).process_group(0);
+        // What is set for the drill's own process isn't meant for this one.
+        for (variable, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BATON_")) {
+            command.env_remove(variable);
+        }
+        let child = command.spawn().map_err(io_error(format!("starting {}", words[0])))?;
+        watchdog.watch(child.id());
+        self.child = Some(child);
+        Ok(())
+    }
+
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    fn running(&self) -> Result<Pid, Error> {
+        self.child.as_ref().map(Pid::from_child).ok_or_else(|| Error::NotRunning(self.name.clone()))
+    }
+
+    pub(super) fn signal(&self, signal: Signal) -> Result<(), Error> {
+        let pid = self.running()?;
+        kill_process(pid, signal).map_err(|error| io_error(format!("signalling {}", self.name))(error.into()))
+    }
+
+    pub(super) fn kill(&mut self, watchdog: &mut Watchdog) -> Result<(), Error> {
+        let pid = self.running()?;
+        // A leader that has ended is a group still, until it is reaped below.
+        kill_process_group(pid, Signal::KILL).map_err(|e| io_error(format!("killing {}", self.name))(e.into()))?;
+        if let Some(mut child) = self.child.take() {
+            watchdog.forget(child.id());
+            child.wait().map_err(io_error(format!("reaping {}", self.name)))?;
+        }
+        Ok(())
+    }
+
+    /// Its status, if it has ended.
+    pub(super) fn reap(&mut self, watchdog: &mut Watchdog) -> Result<Option<ExitStatus>, Error> {
+        let child = self.child.as_mut().ok_or_else(|| Error::NotRunning(self.name.clone()))?;
+        let status = child.try_wait().map_err(io_error(format!("waiting for {}", self.name)))?;
+        if status.is_some() {
+            watchdog.forget(child.id());
+            self.child = None;
+        }
+        Ok(status)
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        match self.admin {
+            Some(admin) => http::request(admin, "GET", "/readyz", ANSWER).is_ok_and(|answer| answer.status == 200),
+            None => TcpStream::connect_timeout(&self.listen, ANSWER).is_ok(),
+        }
+    }
+
+    pub(super) fn metrics(&self) -> Result<Samples, Error> {
+        let what = || format!("metrics of {}", self.name);
+        let admin = self.admin.ok_or_else(|| Error::NoSuchNode(what()))?;
+        let answer = http::request(admin, "GET", "/metrics", ANSWER).map_err(io_error(what()))?;
+        let invalid = |line| io_error(what())(std::io::Error::other(format!("unreadable: {line}")));
+        match answer.status {
+            200 => Samples::parse(&answer.body).map_err(invalid),
+            status => Err(invalid(format!("status {status}"))),
+        }
+    }
+
+    pub(super) fn last_lines(&self) -> String {
+        let text = fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+    }
+
+    pub(super) fn late(&self, what: &str) -> Error {
+        Error::Late { node: self.name.clone(), what: what.to_owned(), log: self.last_lines() }
+    }
+}

@@ -1,0 +1,125 @@
+//! Loads against Debian's mosquitto, without any relay: what the ledger calls clean must be clean there.
+
+use std::time::Duration;
+
+use baton_drill::{
+    client::Client,
+    load::{Load, Plan, Progress, Shape, Tempo},
+    tier::{Broker, Error, Layout, Role, Tier},
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A tier of one mosquitto; `None`, in one line, where it isn't installed.
+fn mosquitto() -> Option<Tier> {
+    let layout = Layout { edges: 0, origins: 0, homes: 0, broker: Broker::Mosquitto, ..Layout::new("baton") };
+    match Tier::new(layout) {
+        Err(error @ Error::NotInstalled(_)) => {
+            eprintln!("skipped: {error}");
+            None
+        }
+        tier => {
+            let mut tier = tier.expect("ports and a directory");
+            tier.start_all().expect("mosquitto starts");
+            Some(tier)
+        }
+    }
+}
+
+fn plan(tier: &Tier, name: &str, clients: u32) -> Plan {
+    Plan::new(name, &[tier.address("broker-1").expect("there is one")], clients)
+}
+
+#[test]
+fn pairs_at_a_rate_are_clean() {
+    let Some(tier) = mosquitto() else { return };
+    let load = Load::start(Plan { tempo: Tempo::Rate(2_000), ..plan(&tier, "pairs", 200) }).unwrap();
+    load.ready(PATIENCE).unwrap();
+    load.publish();
+    load.received(2_000, PATIENCE).unwrap();
+    assert!(load.take_latency().count > 0);
+    let report = load.finish(PATIENCE);
+    assert!(report.verdict.is_clean(), "{report}");
+    assert!(report.verdict.tallies.iter().all(|tally| tally.received >= 500), "{report}");
+    assert_eq!(tier.log_count("broker-1", "New client connected").unwrap(), 200);
+}
+
+#[test]
+fn fans_in_a_closed_loop_are_clean() {
+    let Some(tier) = mosquitto() else { return };
+    let fans = Plan { shape: Shape::Fans(4), tempo: Tempo::Closed(3), payload: 1_000, ..plan(&tier, "fans", 50) };
+    let load = Load::start(Plan { sources: 3, ..fans }).unwrap();
+    load.ready(PATIENCE).unwrap();
+    load.publish();
+    load.received(5_000, PATIENCE).unwrap();
+    let report = load.finish(PATIENCE);
+    assert!(report.verdict.is_clean(), "{report}");
+    let total = report.verdict.total();
+    assert_eq!(total.received, total.sent * 4, "{report}");
+}
+
+#[test]
+fn a_client_that_pauses_gets_everything_later() {
+    let Some(tier) = mosquitto() else { return };
+    let plan = Plan { shape: Shape::OneWay, payload: 20_000, tempo: Tempo::Rate(1_000), ..plan(&tier, "pause", 4) };
+    let load = Load::start(plan).unwrap();
+    load.ready(PATIENCE).unwrap();
+    load.client(1, Client::pause_reading).unwrap();
+    load.publish();
+    load.received(500, PATIENCE).unwrap();
+    let Progress { totals, .. } = load.progress();
+    assert!(totals.sent > totals.received + 100, "{totals:?}");
+    load.stop();
+    load.client(1, Client::resume_reading).unwrap();
+    let report = load.finish(PATIENCE);
+    assert!(report.verdict.is_clean(), "{report}");
+}
+
+#[test]
+fn a_killed_broker_drops_everybody_and_comes_back_on_its_port() {
+    let Some(mut tier) = mosquitto() else { return };
+    let load = Load::start(plan(&tier, "killed", 10)).unwrap();
+    load.ready(PATIENCE).unwrap();
+    tier.kill("broker-1").unwrap();
+    load.until(PATIENCE, |progress| progress.counts.dropped == 10).unwrap();
+    let report = load.finish(PATIENCE);
+    assert_eq!(report.verdict.dropped(), 10, "{report}");
+    assert!(!report.verdict.is_clean() && report.survivors.is_clean(), "{report}");
+    assert!(matches!(tier.kill("broker-1"), Err(Error::NotRunning(_))));
+
+    tier.restart("broker-1").unwrap();
+    let load = Load::start(plan(&tier, "back", 10)).unwrap();
+    load.ready(PATIENCE).unwrap();
+    tier.terminate("broker-1").unwrap();
+    assert!(tier.exit("broker-1", PATIENCE).unwrap().success());
+    assert!(load.ready(PATIENCE).is_err());
+}
+
+#[test]
+fn a_stopped_broker_is_silent_and_goes_on() {
+    let Some(tier) = mosquitto() else { return };
+    let load = Load::start(Plan { tempo: Tempo::Rate(500), ..plan(&tier, "stopped", 10) }).unwrap();
+    load.ready(PATIENCE).unwrap();
+    load.publish();
+    load.received(100, PATIENCE).unwrap();
+    tier.stop("broker-1").unwrap();
+    let sent = load.progress().totals.sent;
+    load.until(PATIENCE, move |progress| progress.totals.sent > sent + 100).unwrap();
+    tier.cont("broker-1").unwrap();
+    let report = load.finish(PATIENCE);
+    assert!(report.verdict.is_clean(), "{report}");
+    assert!(report.verdict.latency.max > 100_000, "{report}");
+}
+
+#[test]
+fn processes_that_cannot_work_are_reported_with_what_they_said() {
+    let Some(mut tier) = mosquitto() else { return };
+    assert_eq!(tier.names(Role::Mosquitto), ["broker-1"]);
+    assert!(matches!(tier.start("broker-1"), Err(Error::Running(_))));
+    tier.kill("broker-1").unwrap();
+    tier.set("broker-1", "no_such_setting", "1").unwrap();
+    let error = tier.restart("broker-1").unwrap_err();
+    assert!(matches!(&error, Error::Exited { log, .. } if log.contains("no_such_setting")), "{error}");
+    let error = tier.metrics("broker-1").unwrap_err();
+    assert!(matches!(error, Error::NoSuchNode(_)), "{error}");
+}
