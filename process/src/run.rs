@@ -1,6 +1,10 @@
 //! A role process from its first line of log to its exit code.
 
-use std::{backtrace::Backtrace, io, panic, process, process::ExitCode};
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    io, panic, process,
+    process::ExitCode,
+};
 
 use axum::Router;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -90,8 +94,12 @@ fn abort_on_panic() {
     panic::set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         let why = info.payload_as_str().unwrap_or("no message");
+        error!(event = "process.panic", %place, why);
+        // Only where RUST_BACKTRACE asks for it.
         let backtrace = Backtrace::capture();
-        error!(event = "process.panic", %place, why, %backtrace);
+        if backtrace.status() == BacktraceStatus::Captured {
+            eprintln!("{backtrace}");
+        }
         process::abort();
     }));
 }
