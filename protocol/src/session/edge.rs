@@ -132,7 +132,7 @@ impl EdgeSession {
     }
 
     pub(crate) fn from_parts(parts: Parts, now: Millis) -> Self {
-        let Parts { key, user, home, epoch, grace, grace_left, pipe } = parts;
+        let Parts { key, user, home, epoch, grace, grace_left, cause, pipe } = parts;
         let attach_wait = pipe.terms().attach;
         let until = match home {
             Some(_) => now.saturating_add(grace_left),
@@ -143,7 +143,7 @@ impl EdgeSession {
             None => Phase::Opening { attempt: None, until },
         };
         let (stale, outputs) = (Strikes::default(), VecDeque::new());
-        Self { key, user, home, epoch, grace, phase, pipe, attach_wait, holed: false, stale, cause: None, outputs }
+        Self { key, user, home, epoch, grace, phase, pipe, attach_wait, holed: false, stale, cause, outputs }
     }
 
     /// Whose session it is.
@@ -168,6 +168,11 @@ impl EdgeSession {
 
     pub(crate) fn grace(&self) -> Millis {
         self.grace
+    }
+
+    /// Who ended the session, as far as somebody did.
+    pub(crate) fn cause(&self) -> Option<CloseCause> {
+        self.cause
     }
 
     pub(crate) fn grace_left(&self, now: Millis) -> Millis {
@@ -305,8 +310,10 @@ impl EdgeSession {
         match (verdict, &self.phase) {
             (Verdict::Final(_), Phase::Opening { .. }) => self.finish(CloseCause::OpenRefused, false),
             (Verdict::Final(Word::Gone), Phase::Detached { .. }) => {
-                // After one half has committed the other's close, this is how a lost last ack shows.
-                self.finish(CloseCause::Gone, self.cause.is_none_or(|cause| cause != CloseCause::ClientLeft));
+                // After one half has committed the other's close, this is how a lost last ack shows: RST would take
+                // from the client what its kernel hasn't sent.
+                let in_order = self.pipe.read_ended() && self.pipe.incoming().committed_fin().is_some();
+                self.finish(CloseCause::Gone, !in_order && self.cause != Some(CloseCause::ClientLeft));
             }
             (Verdict::Final(_), Phase::Detached { .. }) => self.finish(CloseCause::Gone, true),
             (Verdict::Stale(_), Phase::Detached { .. }) if tired => self.finish(CloseCause::Gone, true),
@@ -413,6 +420,7 @@ impl Half for EdgeSession {
             Err(Fault::Session(cause)) => self.abort(cause, now),
             Err(Fault::PeerAborted) => {
                 self.outputs.push_back(Output::EndTunnel(epoch, HowEnded::EndStream));
+                self.end_old(self.attempt(), HowEnded::Reset);
                 self.finish(CloseCause::Aborted, true);
             }
         }
@@ -522,5 +530,6 @@ pub(crate) struct Parts {
     pub(crate) epoch: Epoch,
     pub(crate) grace: Millis,
     pub(crate) grace_left: Millis,
+    pub(crate) cause: Option<CloseCause>,
     pub(crate) pipe: Pipe,
 }

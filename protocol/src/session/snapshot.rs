@@ -6,6 +6,7 @@
 use minicbor::{Decode, Encode, bytes::ByteVec};
 
 use crate::{
+    error::CloseCause,
     id::{Epoch, NodeName, SessionKey, Sid, UserId},
     limits::Millis,
     session::{
@@ -16,6 +17,8 @@ use crate::{
 
 /// The version that is written. Fields are only ever added; a reader skips those that it doesn't know.
 pub const VERSION: u32 = 1;
+/// Positions stay below what a capsule can say.
+const POSITIONS: u64 = 1 << 62;
 
 /// A snapshot that can't be restored; the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +77,12 @@ struct Wire {
     read_ended: bool,
     #[n(19)]
     write_dead: bool,
+    /// Of an edge half only: who ended the session first, if somebody did; a `CloseCause` as its word.
+    #[n(20)]
+    cause: Option<String>,
+    /// What the peer was told that it may have in flight; a successor's own terms may differ.
+    #[n(21)]
+    window: Option<u64>,
 }
 
 impl Wire {
@@ -101,6 +110,8 @@ impl Wire {
             peer_fin: inc.committed_fin(),
             read_ended: pipe.read_ended(),
             write_dead: pipe.write_dead(),
+            cause: None,
+            window: Some(inc.window()),
         }
     }
 
@@ -114,10 +125,14 @@ impl Wire {
     }
 
     fn pipe(&self, terms: SharedTerms) -> Result<Pipe, Unusable> {
+        if [self.end, self.rcv].iter().any(|position| *position >= POSITIONS) {
+            return Err(Unusable("a position that no session reaches".into()));
+        }
         let window = self.peer_window.min(terms.send_cap);
         let out = Outgoing::restore(self.una, self.smax, self.end, &self.bytes, window, (self.fin, self.reset))
             .ok_or_else(|| Unusable("positions sent contradict each other".into()))?;
-        let inc = Incoming::restore(self.rcv, terms.window, self.peer_fin, self.write_dead)
+        let granted = self.window.unwrap_or(terms.window);
+        let inc = Incoming::restore(self.rcv, granted, self.peer_fin, self.write_dead)
             .ok_or_else(|| Unusable("positions received contradict each other".into()))?;
         Ok(Pipe::with_streams(terms, out, inc, self.read_ended))
     }
@@ -139,6 +154,7 @@ impl EdgeSession {
             epoch: self.epoch().0,
             grace: self.grace(),
             grace_left: self.grace_left(now),
+            cause: self.cause().map(|cause| cause.word().into()),
             ..Wire::of(self.pipe())
         }
         .encode()
@@ -155,6 +171,7 @@ impl EdgeSession {
             epoch: Epoch(wire.epoch),
             grace: wire.grace,
             grace_left: wire.grace_left,
+            cause: CloseCause::ALL.into_iter().find(|cause| wire.cause.as_deref() == Some(cause.word())),
             pipe: wire.pipe(terms)?,
         };
         Ok(Self::from_parts(parts, now))
