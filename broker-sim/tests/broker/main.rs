@@ -1,0 +1,11 @@
+//! The broker, behaviour by behaviour, with the section of MQTT 5 that asks for it. No socket, no clock.
+
+mod connect;
+mod desk;
+mod faults;
+mod limits;
+mod publish;
+mod retained;
+mod sessions;
+mod subscribe;
+mod wills;

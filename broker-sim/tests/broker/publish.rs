@@ -1,0 +1,261 @@
+//! PUBLISH and its acknowledgements (3.3 to 3.7, 4.3).
+
+use rmqtt_codec::{
+    types::Publish,
+    v5::{Connect, Packet, PublishAck, PublishAck2Reason, PublishAckReason},
+};
+
+use crate::desk::{Desk, Q0, Q1, Q2, clean, lasting, message, puback, pubcomp, publish, pubrec, pubrel};
+
+/// 4.3: the lower of the publisher's and the subscriber's QoS [MQTT-3.8.4-8].
+#[test]
+fn the_lower_qos_counts() {
+    for published in [Q0, Q1, Q2] {
+        for granted in [Q0, Q1, Q2] {
+            let mut desk = Desk::new();
+            let listener = desk.listener("l", &["t"], granted);
+            let publisher = desk.join("p");
+            desk.publish(publisher, "t", "x", published);
+            assert_eq!(desk.heard(listener), [format!("t x {}", u8::from(published.min(granted)))]);
+        }
+    }
+}
+
+/// 4.3.1 to 4.3.3: what the publisher is told.
+#[test]
+fn acknowledgements() {
+    let mut desk = Desk::new();
+    desk.listener("l", &["t"], Q0);
+    let conn = desk.join("p");
+    desk.publish(conn, "t", "x", Q0);
+    assert_eq!(desk.got(conn), []);
+    desk.publish(conn, "t", "x", Q1);
+    assert_eq!(desk.got(conn), [puback(9)]);
+    desk.publish(conn, "t", "x", Q2);
+    assert_eq!(desk.got(conn), [pubrec(9)]);
+    desk.send(conn, pubrel(9));
+    assert_eq!(desk.got(conn), [pubcomp(9)]);
+    assert_eq!(desk.broker.counts().publishes, [1, 1, 1]);
+}
+
+/// 3.4.2.1, 3.5.2.1: no matching subscribers.
+#[test]
+fn nobody_listens() {
+    let mut desk = Desk::new();
+    let conn = desk.join("p");
+    for qos in [Q1, Q2] {
+        desk.publish(conn, "t", "x", qos);
+        let Some(Packet::PublishAck(ack) | Packet::PublishReceived(ack)) = desk.got(conn).pop() else { panic!() };
+        assert_eq!(ack.reason_code, PublishAckReason::NoMatchingSubscribers);
+    }
+}
+
+/// 4.3.3: a packet id of QoS 2 is passed on once until it is released, then it is a new message.
+#[test]
+fn exactly_once() {
+    let mut desk = Desk::new();
+    let listener = desk.listener("l", &["t"], Q0);
+    let conn = desk.join("p");
+    desk.publish(conn, "t", "a", Q2);
+    desk.publish(conn, "t", "a", Q2);
+    assert_eq!(desk.heard(listener), ["t a 0"]);
+    desk.send(conn, pubrel(9));
+    desk.publish(conn, "t", "b", Q2);
+    assert_eq!(desk.heard(listener), ["t b 0"]);
+}
+
+/// 3.7.2.1: a PUBREL for an id that isn't known is answered, with 0x92.
+#[test]
+fn unknown_release() {
+    let mut desk = Desk::new();
+    let conn = desk.join("p");
+    desk.send(conn, pubrel(5));
+    match desk.got(conn).as_slice() {
+        [Packet::PublishComplete(ack)] => assert_eq!(ack.reason_code, PublishAck2Reason::PacketIdNotFound),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// 3.5.2.1, 3.6.2.1: a PUBREC for an id that isn't known likewise.
+#[test]
+fn unknown_receipt() {
+    let mut desk = Desk::new();
+    let conn = desk.join("c");
+    desk.send(conn, pubrec(5));
+    match desk.got(conn).as_slice() {
+        [Packet::PublishRelease(ack)] => assert_eq!(ack.reason_code, PublishAck2Reason::PacketIdNotFound),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// 4.3.3: the sender's side of QoS 2.
+#[test]
+fn delivery_of_qos_2() {
+    let mut desk = Desk::new();
+    let listener = desk.listener("l", &["t"], Q2);
+    let publisher = desk.join("p");
+    desk.publish(publisher, "t", "x", Q2);
+    assert_eq!(desk.heard(listener), ["t x 2"]);
+    desk.send(listener, pubrec(1));
+    assert_eq!(desk.got(listener), [pubrel(1)]);
+    desk.send(listener, pubrec(1));
+    assert_eq!(desk.got(listener), [pubrel(1)], "a receipt that comes again is answered again");
+    desk.send(listener, pubcomp(1));
+    assert_eq!(desk.broker.backlog("l"), Some(0));
+}
+
+/// 4.3.3: a PUBREC with a refusal ends the delivery.
+#[test]
+fn a_refused_message_is_over() {
+    let mut desk = Desk::new();
+    let listener = desk.listener("l", &["t"], Q2);
+    let publisher = desk.join("p");
+    desk.publish(publisher, "t", "x", Q2);
+    let refusal = PublishAck {
+        packet_id: 1.try_into().unwrap(),
+        reason_code: PublishAckReason::QuotaExceeded,
+        ..PublishAck::default()
+    };
+    desk.got(listener);
+    desk.send(listener, Packet::PublishReceived(refusal));
+    assert_eq!(desk.got(listener), []);
+    assert_eq!(desk.broker.backlog("l"), Some(0));
+}
+
+/// 4.3: acknowledgements that fit nothing change nothing.
+#[test]
+fn stray_acknowledgements() {
+    let mut desk = Desk::new();
+    let listener = desk.listener("l", &["t"], Q2);
+    let publisher = desk.join("p");
+    desk.publish(publisher, "t", "x", Q2);
+    for stray in [puback(1), pubcomp(1), puback(7), pubcomp(7)] {
+        desk.send(listener, stray);
+    }
+    assert_eq!(desk.broker.backlog("l"), Some(1));
+    assert_eq!(desk.closed(listener), None);
+}
+
+/// 3.3.2.3.3, 4.9: no more in flight than the client's Receive Maximum; the rest follows its acknowledgements.
+#[test]
+fn receive_maximum() {
+    let mut desk = Desk::new();
+    let listener = desk.join_with(Connect { receive_max: 2.try_into().ok(), ..clean("l") }).0;
+    desk.subscribe(listener, &["t"], Q1);
+    let publisher = desk.join("p");
+    for payload in ["a", "b", "c", "d"] {
+        desk.publish(publisher, "t", payload, Q1);
+    }
+    desk.publish(publisher, "t", "free", Q0);
+    assert_eq!(desk.heard(listener), ["t a 1", "t b 1", "t free 0"]);
+    desk.send(listener, puback(1));
+    assert_eq!(desk.heard(listener), ["t c 1"]);
+    desk.send(listener, puback(3));
+    assert_eq!(desk.heard(listener), ["t d 1"]);
+}
+
+/// 4.6: messages of one publisher, topic and QoS arrive in order, also across the queue.
+#[test]
+fn order() {
+    for qos in [Q1, Q2] {
+        let mut desk = Desk::new();
+        let listener = desk.join_with(Connect { receive_max: 3.try_into().ok(), ..clean("l") }).0;
+        desk.subscribe(listener, &["t"], qos);
+        let publisher = desk.join("p");
+        let mut heard = Vec::new();
+        for n in 0..50_u16 {
+            desk.send(publisher, message("t", &n.to_string(), qos, |p| p.packet_id = (n + 1).try_into().ok()));
+            for Publish { packet_id, payload, .. } in desk.messages(listener) {
+                heard.push(String::from_utf8(payload.to_vec()).unwrap());
+                if n % 3 == 0 {
+                    let id = packet_id.unwrap().get();
+                    desk.send(listener, if qos == Q1 { puback(id) } else { pubrec(id) });
+                    desk.send(listener, pubcomp(id));
+                }
+            }
+        }
+        let expected: Vec<_> = (0..heard.len()).map(|n| n.to_string()).collect();
+        assert!(heard == expected && !heard.is_empty(), "{heard:?}");
+    }
+}
+
+/// 3.3.2.3.4: topic aliases of the publisher's, which subscribers never see.
+#[test]
+fn topic_aliases() {
+    let mut desk = Desk::new();
+    let listener = desk.listener("l", &["#"], Q0);
+    let conn = desk.join_with(lasting("p")).0;
+    let alias = |topic: &str, payload: &str, alias: u16| {
+        message(topic, payload, Q0, |p| p.properties.as_mut().unwrap().topic_alias = alias.try_into().ok())
+    };
+    desk.send(conn, alias("a", "1", 7));
+    desk.send(conn, alias("", "2", 7));
+    desk.send(conn, alias("b", "3", 7));
+    desk.send(conn, alias("", "4", 7));
+    let messages = desk.messages(listener);
+    let seen: Vec<_> = messages.iter().map(|m| (&*m.topic, m.properties.is_some())).collect();
+    assert_eq!(seen, [("a", false), ("a", false), ("b", false), ("b", false)]);
+
+    desk.cut(conn);
+    let conn = desk.join_with(lasting("p")).0;
+    desk.send(conn, alias("", "5", 7));
+    assert!(desk.closed(conn).is_some(), "an alias lives as long as its connection");
+}
+
+/// 3.3.2.3.3: a message that is too old isn't sent, and one that waited says how long it still lives.
+#[test]
+fn message_expiry() {
+    let mut desk = Desk::new();
+    let conn = desk.join_with(lasting("c")).0;
+    desk.subscribe(conn, &["t"], Q1);
+    desk.cut(conn);
+    let publisher = desk.join("p");
+    for (payload, seconds) in [("short", 10), ("long", 100)] {
+        desk.send(
+            publisher,
+            message("t", payload, Q1, |p| {
+                p.properties.as_mut().unwrap().message_expiry_interval = u32::try_into(seconds).ok();
+            }),
+        );
+    }
+    desk.pass(30_000);
+    let conn = desk.join_with(lasting("c")).0;
+    let messages = desk.messages(conn);
+    let left: Vec<_> = messages
+        .iter()
+        .map(|m| (&m.payload[..], m.properties.as_ref().unwrap().message_expiry_interval.unwrap().get()))
+        .collect();
+    assert_eq!(left, [(&b"long"[..], 70)]);
+    assert_eq!(desk.broker.counts().dropped, 1);
+}
+
+/// 3.3.2.3: what a publisher adds reaches the subscribers unchanged [MQTT-3.3.2-4, 3.3.2-15 to 3.3.2-18].
+#[test]
+fn properties_pass() {
+    let mut desk = Desk::new();
+    let listener = desk.listener("l", &["t"], Q1);
+    let conn = desk.join("p");
+    let packet = message("t", "x", Q1, |p| {
+        let properties = p.properties.as_mut().unwrap();
+        properties.is_utf8_payload = true;
+        properties.content_type = Some("text".into());
+        properties.response_topic = Some("r".into());
+        properties.correlation_data = Some("id".into());
+        properties.user_properties = vec![("k".into(), "1".into()), ("k".into(), "2".into())];
+    });
+    desk.send(conn, packet.clone());
+    let Packet::Publish(sent) = packet else { unreachable!() };
+    assert_eq!(desk.messages(listener)[0].properties, sent.properties);
+}
+
+/// 3.3.1.1: DUP of the publisher's isn't passed on.
+#[test]
+fn dup_is_not_passed_on() {
+    let mut desk = Desk::new();
+    let listener = desk.listener("l", &["t"], Q1);
+    let conn = desk.join("p");
+    desk.send(conn, message("t", "x", Q1, |p| p.dup = true));
+    assert_eq!(desk.heard(listener), ["t x 1"]);
+    desk.send(conn, publish("t", "y", Q1));
+    assert_eq!(desk.heard(listener), ["t y 1"], "the same id of QoS 1 is a new message");
+}

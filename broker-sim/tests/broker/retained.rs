@@ -1,0 +1,146 @@
+//! Retained messages (3.3.1.3).
+
+use rmqtt_codec::v5::{Packet, RetainHandling, SubscriptionOptions};
+
+use crate::desk::{Desk, Q0, Q1, Q2, message};
+
+fn retained(topic: &str, payload: &str) -> Packet {
+    message(topic, payload, Q1, |p| p.retain = true)
+}
+
+const PLAIN: SubscriptionOptions = SubscriptionOptions {
+    qos: Q2,
+    no_local: false,
+    retain_as_published: false,
+    retain_handling: RetainHandling::AtSubscribe,
+};
+
+/// 3.3.1-5, 3.3.1-6: the last one is kept, an empty one clears it.
+#[test]
+fn kept_and_cleared() {
+    let mut desk = Desk::new();
+    let publisher = desk.join("p");
+    for packet in [retained("a/1", "old"), retained("a/1", "new"), retained("a/2", "x"), retained("a/2", "")] {
+        desk.send(publisher, packet);
+    }
+    let conn = desk.listener("c", &["a/+"], Q2);
+    assert_eq!(desk.heard(conn), ["a/1 new 1 retain"]);
+}
+
+/// 3.3.1-8: a message without RETAIN leaves the retained one alone.
+#[test]
+fn left_alone() {
+    let mut desk = Desk::new();
+    let publisher = desk.join("p");
+    desk.send(publisher, retained("t", "kept"));
+    desk.publish(publisher, "t", "passing", Q0);
+    let conn = desk.listener("c", &["t"], Q0);
+    assert_eq!(desk.heard(conn), ["t kept 0 retain"]);
+}
+
+/// 3.3.1-9 to 3.3.1-13: RETAIN towards a subscription that is there already.
+#[test]
+fn retain_as_published() {
+    for (keeps, expected) in [(false, "t x 1"), (true, "t x 1 retain")] {
+        let mut desk = Desk::new();
+        let conn = desk.join("c");
+        desk.subscribe_with(conn, &["t"], SubscriptionOptions { retain_as_published: keeps, ..PLAIN }, None);
+        let publisher = desk.join("p");
+        desk.send(publisher, retained("t", "x"));
+        assert_eq!(desk.heard(conn), [expected]);
+    }
+}
+
+/// 3.8.3.1: Retain Handling at a new subscription and at one that is there.
+#[test]
+fn retain_handling() {
+    for (handling, new, again) in [
+        (RetainHandling::AtSubscribe, 1, 1),
+        (RetainHandling::AtSubscribeNew, 1, 0),
+        (RetainHandling::NoAtSubscribe, 0, 0),
+    ] {
+        let mut desk = Desk::new();
+        let publisher = desk.join("p");
+        desk.send(publisher, retained("t", "x"));
+        let conn = desk.join("c");
+        for count in [new, again] {
+            desk.subscribe_with(conn, &["t"], SubscriptionOptions { retain_handling: handling, ..PLAIN }, None);
+            assert_eq!(desk.heard(conn).len(), count, "{handling:?}");
+            desk.send(conn, crate::desk::puback(1));
+        }
+    }
+}
+
+/// 4.8.2: none for a shared subscription.
+#[test]
+fn none_for_a_share() {
+    let mut desk = Desk::new();
+    let publisher = desk.join("p");
+    desk.send(publisher, retained("t", "x"));
+    let conn = desk.listener("c", &["$share/g/t"], Q1);
+    assert_eq!(desk.got(conn), []);
+}
+
+/// 3.8.4: the SUBACK comes first, then what is retained, with the subscription's id.
+#[test]
+fn after_the_suback() {
+    let mut desk = Desk::new();
+    let publisher = desk.join("p");
+    desk.send(publisher, retained("t", "x"));
+    let conn = desk.join("c");
+    desk.subscribe_with(conn, &["t"], PLAIN, Some(5));
+    assert_eq!(desk.heard(conn), ["t x 1 retain #5"]);
+}
+
+/// 4.7.2-1: a wildcard in the first level brings no retained `$` topics.
+#[test]
+fn dollar_topics() {
+    let mut desk = Desk::new();
+    let publisher = desk.join("p");
+    desk.send(publisher, retained("$SYS/a", "x"));
+    desk.send(publisher, retained("b", "y"));
+    let conn = desk.listener("c", &["#"], Q0);
+    assert_eq!(desk.heard(conn), ["b y 0 retain"]);
+}
+
+/// 3.3.2.3.3: a retained message expires, too.
+#[test]
+fn expired() {
+    let mut desk = Desk::new();
+    let publisher = desk.join("p");
+    desk.send(
+        publisher,
+        message("t", "x", Q0, |p| {
+            p.retain = true;
+            p.properties.as_mut().unwrap().message_expiry_interval = 10.try_into().ok();
+        }),
+    );
+    desk.pass(10_000);
+    let conn = desk.listener("c", &["t"], Q0);
+    assert_eq!(desk.heard(conn), [] as [&str; 0]);
+}
+
+/// 3.3.1.3: all of many retained messages arrive, at any QoS, though the connection takes them slowly; and a message
+/// that comes meanwhile comes after them.
+#[test]
+fn many_at_once() {
+    for qos in [Q0, Q1] {
+        let mut desk = Desk::new();
+        let publisher = desk.join("p");
+        let payload = "x".repeat(20_000);
+        for n in 0..90 {
+            desk.send(publisher, retained(&format!("t/{n}"), &payload));
+        }
+        let conn = desk.join("c");
+        desk.stuck.insert(conn);
+        desk.subscribe(conn, &["t/#"], qos);
+        desk.publish(publisher, "t/0", "newer", qos);
+        let at_once = desk.messages(conn).len();
+        assert!(at_once < 90, "{at_once} fit");
+        desk.unstick(conn);
+        let rest = desk.messages(conn);
+        assert_eq!(at_once + rest.len(), 91);
+        assert_eq!(&rest.last().unwrap().payload[..], b"newer");
+        assert_eq!(desk.broker.counts().dropped, 0);
+    }
+}
