@@ -4,6 +4,8 @@ pub mod client;
 pub mod ledger;
 pub mod load;
 pub mod mqtt;
+pub mod proc;
+pub mod proxy;
 pub mod stage;
 pub mod stamp;
 pub mod tier;
