@@ -2,21 +2,19 @@
 //! is dead slow the others.
 //!
 //! - [`Slots`]: resumes in flight on one connection, and who among the homes gets them; opens come after resumes.
-//! - [`OpenRate`]: opens per second of the whole edge.
+//! - [`Rate`](baton_link::rate::Rate): opens per second of the whole edge.
 //! - [`Homes`]: which homes don't answer, and are probed instead of besieged.
 //!
-//! A resume asks [`Homes`] first, then waits for a place in [`Slots`]; an open asks [`OpenRate`], then
+//! A resume asks [`Homes`] first, then waits for a place in [`Slots`]; an open asks the rate, then
 //! [`Slots::try_open`]. Only resumes count in [`Slots`] and [`Homes`]. Who goes first among those that wait for the
 //! same thing is the caller's to say.
 
 use baton_protocol::attach::Verdict;
 
 pub mod homes;
-pub mod open_rate;
 pub mod slots;
 
 pub use homes::Homes;
-pub use open_rate::OpenRate;
 pub use slots::{Permit, Place, Slots};
 
 /// What an attach came to, as far as pacing goes.

@@ -3,6 +3,7 @@
 //!
 //! | Module | Holds |
 //! |---|---|
+//! | [`rate`] | so many of something a second: opens, resumes |
 //! | [`settings`] | every HTTP/2 setting, with its reason |
 //! | [`gather`] | one write per turn of a trunk, however many tunnels sent |
 //! | [`trunk`] | one HTTP/2 connection, from either end: driven, watched, ended |
@@ -16,6 +17,7 @@
 pub mod control;
 pub mod drive;
 pub mod gather;
+pub mod rate;
 pub mod settings;
 pub mod trunk;
 pub mod tunnel;

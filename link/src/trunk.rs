@@ -151,7 +151,8 @@ impl TrunkState {
         }
     }
 
-    pub(crate) fn count(self: &Rc<Self>) -> Counted {
+    /// Counts one more tunnel, for as long as the answer is held.
+    pub fn count(self: &Rc<Self>) -> Counted {
         self.tunnels.set(self.tunnels.get() + 1);
         Counted(Rc::clone(self))
     }

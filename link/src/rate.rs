@@ -1,40 +1,36 @@
-//! Opens per second (the generic cell rate algorithm, ITU-T I.371).
-
-use std::num::NonZeroU32;
+//! So many of something a second (the generic cell rate algorithm, ITU-T I.371).
 
 use baton_protocol::limits::Millis;
 
-/// Opens per second and edge, by default: 10,000 clients that connect at once are let in within 10 s.
-pub const OPENS_PER_SECOND: NonZeroU32 = NonZeroU32::new(1_000).expect("1,000 isn't 0");
-/// Opens that may start at once after a pause: what is due in 20 ms at the default rate. Timers tick in whole
+/// How many may start at once after a pause: what is due in 20 ms at 1,000 a second. Timers tick in whole
 /// milliseconds and come late; without a burst every late tick would be lost for good.
-pub const OPEN_BURST: u32 = 20;
+pub const BURST: u32 = 20;
 
 /// Nanoseconds in a second and in a millisecond.
 const SECOND: u64 = 1_000_000_000;
 const MILLI: u64 = 1_000_000;
 
-/// Admits opens at a steady rate.
+/// Admits at a steady rate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenRate {
-    /// Nanoseconds from one open to the next.
+pub struct Rate {
+    /// Nanoseconds from one to the next.
     period: u64,
-    /// Nanoseconds on the caller's clock at which the next open would be due at a perfectly steady rate.
+    /// Nanoseconds on the caller's clock at which the next would be due at a perfectly steady rate.
     due: u64,
 }
 
-impl OpenRate {
-    /// Of so many opens a second; of [`OPENS_PER_SECOND`] by default.
-    pub fn new(per_second: NonZeroU32) -> Self {
-        Self { period: (SECOND / u64::from(per_second.get())).max(1), due: 0 }
+impl Rate {
+    /// Of so many a second, at least one.
+    pub fn new(per_second: u32) -> Self {
+        Self { period: (SECOND / u64::from(per_second.max(1))).max(1), due: 0 }
     }
 
-    /// Starts an open, or says for how many milliseconds (at least 1) none can start.
+    /// Starts one, or says for how many milliseconds (at least 1) none can start.
     ///
     /// The wait is that of the first in line: everybody who waits it out and asks again but one is refused again.
     pub fn admit(&mut self, now: Millis) -> Result<(), Millis> {
         let now = now.saturating_mul(MILLI);
-        let tolerance = self.period.saturating_mul(u64::from(OPEN_BURST - 1));
+        let tolerance = self.period.saturating_mul(u64::from(BURST - 1));
         match self.due.saturating_sub(tolerance).checked_sub(now) {
             None | Some(0) => {
                 self.due = self.due.max(now).saturating_add(self.period);
@@ -45,19 +41,13 @@ impl OpenRate {
     }
 }
 
-impl Default for OpenRate {
-    fn default() -> Self {
-        Self::new(OPENS_PER_SECOND)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn admitted(rate: &mut OpenRate, now: Millis) -> u32 {
+    fn admitted(rate: &mut Rate, now: Millis) -> u32 {
         let mut n = 0;
         while rate.admit(now).is_ok() {
             n += 1;
@@ -67,15 +57,15 @@ mod tests {
 
     #[test]
     fn a_burst_then_one_a_millisecond() {
-        let mut rate = OpenRate::default();
+        let mut rate = Rate::new(1_000);
         assert_eq!([0, 1, 2, 7, 7, 1_000].map(|now| admitted(&mut rate, now)), [20, 1, 1, 5, 0, 20]);
         assert_eq!(rate.admit(1_000), Err(1));
     }
 
     #[test]
     fn a_slow_rate_names_its_wait() {
-        let mut rate = OpenRate::new(NonZeroU32::new(3).unwrap());
-        assert_eq!(admitted(&mut rate, 5_000), OPEN_BURST);
+        let mut rate = Rate::new(3);
+        assert_eq!(admitted(&mut rate, 5_000), BURST);
         assert_eq!(rate.admit(5_000), Err(334));
         assert_eq!(rate.admit(5_333), Err(1));
         assert_eq!(rate.admit(5_334), Ok(()));
@@ -83,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_late_timer_loses_nothing() {
-        let mut rate = OpenRate::default();
+        let mut rate = Rate::new(1_000);
         admitted(&mut rate, 0);
         let tick = |n: Millis| n * 7 + n % 3;
         let total: u32 = (1..=1_000).map(|n| admitted(&mut rate, tick(n))).sum();
@@ -97,7 +87,7 @@ mod tests {
             gaps in prop::collection::vec(0..40u64, 1..200),
             start in 0..u64::from(u32::MAX),
         ) {
-            let mut rate = OpenRate::new(NonZeroU32::new(per_second).unwrap());
+            let mut rate = Rate::new(per_second);
             let (mut now, mut log) = (start, Vec::new());
             for gap in gaps {
                 now += gap;
@@ -113,15 +103,15 @@ mod tests {
             for (i, from) in log.iter().enumerate() {
                 for (j, to) in log.iter().enumerate().skip(i) {
                     // The span's length may be rounded up by a millisecond, and the period down by a nanosecond.
-                    let most = u64::from(OPEN_BURST) + (to - from + 1) * u64::from(per_second) / 1_000 + 1;
-                    prop_assert!((j - i + 1) as u64 <= most, "{} opens in {} ms", j - i + 1, to - from);
+                    let most = u64::from(BURST) + (to - from + 1) * u64::from(per_second) / 1_000 + 1;
+                    prop_assert!((j - i + 1) as u64 <= most, "{} in {} ms", j - i + 1, to - from);
                 }
             }
         }
 
         #[test]
         fn no_clock_can_break_it(times in prop::collection::vec(any::<u64>(), 0..20)) {
-            let mut rate = OpenRate::default();
+            let mut rate = Rate::new(1_000);
             for now in times {
                 if let Err(wait) = rate.admit(now) {
                     prop_assert!(wait >= 1);

@@ -1,0 +1,255 @@
+//! One home: its sessions by sid, and who may open and resume.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, VecDeque, hash_map::DefaultHasher},
+    hash::BuildHasherDefault,
+    rc::Rc,
+    task::Waker,
+};
+
+use baton_link::{Worker, rate::Rate};
+use baton_process::{
+    log::UserShow,
+    metrics::{AttachKind, Metrics},
+};
+use baton_protocol::{
+    attach::{Refused, Resume, Word},
+    id::{NodeName, Sid, UserId},
+    limits::{self, Millis},
+    session::SharedTerms,
+};
+use bytes::Bytes;
+use h2::{RecvStream, server::SendResponse};
+
+use crate::backend::Backend;
+
+/// Resumes that wait in one session's mailbox: an edge has one attempt at a time, so more are replaced ones.
+const MAILBOX: usize = 4;
+/// Milliseconds for which a session that was opened and never used is kept in any case.
+const ORPHAN_AGE: Millis = 10_000;
+/// Resumes a second that one worker takes: above it, decoding alone would take the whole core.
+const RESUMES_PER_SECOND: u32 = 20_000;
+
+/// How a home is set up.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Its name, in the ring and in `dcr-home`.
+    pub name: NodeName,
+    /// What its sessions keep to.
+    pub terms: SharedTerms,
+    /// Sessions at a time.
+    pub sessions: usize,
+    /// Sessions opened and never used; above it the oldest go.
+    pub orphans: usize,
+    /// Opens a second.
+    pub opens_per_second: u32,
+    /// How much of a user id is logged.
+    pub show: UserShow,
+}
+
+/// A resume on its way to the session's task.
+pub(crate) struct Arrival {
+    pub(crate) resume: Resume,
+    pub(crate) edge: Option<NodeName>,
+    pub(crate) body: RecvStream,
+    pub(crate) respond: SendResponse<Bytes>,
+    pub(crate) counted: baton_link::trunk::Counted,
+}
+
+/// How the rest of a home reaches a session's task.
+#[derive(Default)]
+pub(crate) struct Mailbox {
+    pub(crate) arrivals: RefCell<VecDeque<Arrival>>,
+    pub(crate) waker: RefCell<Option<Waker>>,
+    /// The task is to drop the session.
+    pub(crate) forget: Cell<bool>,
+    /// The broker is to look as if it had lost the session's context: the next resume finds nothing.
+    pub(crate) lost: Cell<bool>,
+    /// A byte of the client's has arrived: this is no orphan.
+    pub(crate) touched: Cell<bool>,
+}
+
+impl Mailbox {
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    fn forget(&self) {
+        self.forget.set(true);
+        self.wake();
+    }
+}
+
+struct Entry {
+    user: UserId,
+    mailbox: Rc<Mailbox>,
+}
+
+/// One home. On one worker; shared by the tasks of its trunks and sessions.
+pub struct Home<B> {
+    pub(crate) setup: Setup,
+    pub(crate) backend: B,
+    pub(crate) metrics: Metrics,
+    pub(crate) worker: Rc<Worker>,
+    sessions: RefCell<HashMap<Sid, Entry, BuildHasherDefault<DefaultHasher>>>,
+    /// Sessions that were opened, oldest first, until they are used.
+    fresh: RefCell<VecDeque<(Sid, Millis)>>,
+    open_rate: RefCell<Rate>,
+    resume_rate: RefCell<Rate>,
+    dialing: Cell<usize>,
+    admitting: Cell<bool>,
+    peers: RefCell<Vec<std::net::IpAddr>>,
+}
+
+impl<B: Backend> Home<B> {
+    /// A home without sessions.
+    pub fn new(setup: Setup, backend: B, metrics: Metrics, worker: Rc<Worker>) -> Rc<Self> {
+        let open_rate = RefCell::new(Rate::new(setup.opens_per_second));
+        Rc::new(Self {
+            setup,
+            backend,
+            metrics,
+            worker,
+            sessions: RefCell::default(),
+            fresh: RefCell::default(),
+            open_rate,
+            resume_rate: RefCell::new(Rate::new(RESUMES_PER_SECOND)),
+            dialing: Cell::new(0),
+            admitting: Cell::new(true),
+            peers: RefCell::default(),
+        })
+    }
+
+    /// The home's name.
+    pub fn name(&self) -> &NodeName {
+        &self.setup.name
+    }
+
+    /// Sessions that it holds, those that are being dialed included.
+    pub fn sessions(&self) -> usize {
+        self.sessions.borrow().len() + self.dialing.get()
+    }
+
+    /// Whether new sessions are taken. Resumes always are.
+    pub fn admit(&self, admitting: bool) {
+        self.admitting.set(admitting);
+    }
+
+    /// Behaves as a broker that has lost the context of every session that `user` has now: they go on while they have
+    /// a tunnel, and the next resume of each is refused (gone). How many there are.
+    pub fn refuse_user(&self, user: &UserId) -> usize {
+        let sessions = self.sessions.borrow();
+        sessions.values().filter(|entry| entry.user == *user).map(|entry| entry.mailbox.lost.set(true)).count()
+    }
+
+    /// Drops every session.
+    pub fn forget_all(&self) {
+        self.sessions.borrow().values().for_each(|entry| entry.mailbox.forget());
+    }
+
+    /// The first time that this peer misbehaves: worth a line in the log.
+    pub(crate) fn first_offence(&self, peer: std::net::IpAddr) -> bool {
+        /// Peers that are remembered; beyond, each offence is new.
+        const PEERS: usize = 64;
+        let mut peers = self.peers.borrow_mut();
+        let first = !peers.contains(&peer);
+        if first && peers.len() < PEERS {
+            peers.push(peer);
+        }
+        first
+    }
+
+    pub(crate) fn refuse(&self, kind: AttachKind, refused: &Refused, respond: &mut SendResponse<Bytes>) {
+        self.metrics.attach_failed(kind, refused.word.map_or("unknown", Word::as_str));
+        // Fails only for an attach that was given up.
+        let _ = respond.send_response(refused.to_response(), true);
+    }
+
+    /// Whether an open may start: the answer if not. `true` counts it as dialing; `dialed` takes that back.
+    pub(crate) fn try_open(&self) -> Result<(), Refused> {
+        let busy = |wait| Err(Refused { retry_after: Some(wait), ..Refused::by(&self.setup.name, Word::Busy) });
+        if !self.admitting.get() {
+            return Err(Refused::by(&self.setup.name, Word::Draining));
+        }
+        if self.sessions() >= self.setup.sessions {
+            return busy(limits::RETRY_AFTER);
+        }
+        match self.open_rate.borrow_mut().admit(self.worker.now()) {
+            Ok(()) => self.dialing.set(self.dialing.get() + 1),
+            Err(wait) => return busy(wait.max(limits::RETRY_AFTER)),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn dialed(&self) {
+        self.dialing.set(self.dialing.get() - 1);
+    }
+
+    /// Takes in a session. `None`: there is one of that name.
+    pub(crate) fn enter(&self, sid: Sid, user: UserId) -> Option<Rc<Mailbox>> {
+        let mailbox = Rc::new(Mailbox::default());
+        let mut sessions = self.sessions.borrow_mut();
+        if sessions.contains_key(&sid) {
+            return None;
+        }
+        sessions.insert(sid, Entry { user, mailbox: Rc::clone(&mailbox) });
+        drop(sessions);
+        self.drop_orphans(sid);
+        Some(mailbox)
+    }
+
+    pub(crate) fn leave(&self, sid: Sid) {
+        self.sessions.borrow_mut().remove(&sid);
+    }
+
+    /// Sessions that were opened and never used are kept like any other, for their 200 may be under way; but only so
+    /// many, or lost 200s could fill a broker.
+    fn drop_orphans(&self, newest: Sid) {
+        let now = self.worker.now();
+        let mut fresh = self.fresh.borrow_mut();
+        fresh.push_back((newest, now));
+        if fresh.len() <= self.setup.orphans {
+            return;
+        }
+        let sessions = self.sessions.borrow();
+        let unused = |sid: &Sid| sessions.get(sid).filter(|entry| !entry.mailbox.touched.get());
+        fresh.retain(|(sid, _)| unused(sid).is_some());
+        while fresh.len() > self.setup.orphans && fresh.front().is_some_and(|(_, at)| now - at >= ORPHAN_AGE) {
+            fresh.pop_front().and_then(|(sid, _)| unused(&sid)).into_iter().for_each(|entry| entry.mailbox.forget());
+        }
+    }
+
+    /// Hands a resume to its session, or answers it.
+    pub(crate) fn resume(&self, arrival: Arrival) {
+        let Arrival { resume, mut respond, edge, body, counted } = arrival;
+        let refuse = |word, respond: &mut SendResponse<Bytes>| {
+            let wait = (word == Word::Busy).then_some(limits::RETRY_AFTER);
+            let refused = Refused { retry_after: wait, ..Refused::by(&self.setup.name, word) };
+            self.refuse(AttachKind::Resume, &refused, respond);
+        };
+        if resume.home != self.setup.name {
+            return refuse(Word::WrongHome, &mut respond);
+        }
+        if self.resume_rate.borrow_mut().admit(self.worker.now()).is_err() {
+            return refuse(Word::Busy, &mut respond);
+        }
+        let sessions = self.sessions.borrow();
+        let Some(entry) = sessions.get(&resume.key.sid()) else {
+            return refuse(Word::Gone, &mut respond);
+        };
+        if entry.mailbox.lost.get() {
+            entry.mailbox.forget();
+            return refuse(Word::Gone, &mut respond);
+        }
+        let mut arrivals = entry.mailbox.arrivals.borrow_mut();
+        if arrivals.len() >= MAILBOX {
+            return refuse(Word::Busy, &mut respond);
+        }
+        arrivals.push_back(Arrival { resume, edge, body, respond, counted });
+        drop(arrivals);
+        entry.mailbox.wake();
+    }
+}

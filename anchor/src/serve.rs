@@ -1,0 +1,99 @@
+//! The trunks of the origins: each attach that arrives is handed to its session, or begins one.
+
+use std::{net::SocketAddr, rc::Rc};
+
+use baton_link::trunk::{self, LinkEnd, TrunkState};
+use baton_process::{
+    metrics::AttachKind,
+    net::{Listen, Stream},
+};
+use baton_protocol::{
+    attach::{self, Attach, Refused, Word, header},
+    id::NodeName,
+};
+use bytes::Bytes;
+use h2::{RecvStream, server::SendResponse};
+use http::Request;
+use tokio::task::spawn_local;
+use tracing::{info, warn};
+
+use crate::{
+    backend::Backend,
+    home::{Arrival, Home},
+    session,
+};
+
+/// Takes the origins' connections until the listener is beyond repair.
+///
+/// # Errors
+/// As [`Listen::accept`].
+pub async fn serve<B: Backend, L: Listen>(home: Rc<Home<B>>, mut listener: L) -> std::io::Result<()> {
+    loop {
+        let (stream, peer) = listener.accept().await?;
+        spawn_local(trunk(Rc::clone(&home), stream, peer));
+    }
+}
+
+async fn trunk<B: Backend, S: Stream>(home: Rc<Home<B>>, stream: S, peer: SocketAddr) {
+    let end = match trunk::accept(stream, &home.worker).await {
+        Ok(accepted) => {
+            info!(event = "link.open", home = %home.name(), %peer);
+            let (state, home) = (accepted.state(), Rc::clone(&home));
+            accepted.run(move |request, respond| attach(&home, &state, request, respond)).await
+        }
+        Err(end) => end,
+    };
+    home.metrics.link_closed(end.word());
+    if matches!(end, LinkEnd::Garbage(_)) {
+        home.metrics.refused_input("link");
+        if home.first_offence(peer.ip()) {
+            warn!(event = "link.refused", home = %home.name(), %peer, why = %end, "further ones of this peer only count");
+        }
+    } else {
+        info!(event = "link.close", home = %home.name(), %peer, how = %end);
+    }
+}
+
+/// What `dcr-edge` says: set by the origin, which knows.
+fn edge_of<T>(request: &Request<T>) -> Option<NodeName> {
+    attach::name(request.headers(), &header::EDGE)
+}
+
+fn attach<B: Backend>(
+    home: &Rc<Home<B>>,
+    trunk: &Rc<TrunkState>,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+) {
+    let counted = trunk.count();
+    let edge = edge_of(&request);
+    match Attach::from_request(&request) {
+        Ok(Attach::Resume(resume)) => {
+            home.resume(Arrival { resume, edge, body: request.into_body(), respond, counted });
+        }
+        Ok(Attach::Open(open)) => {
+            let chosen = attach::name(request.headers(), &header::HOME);
+            if chosen.is_some_and(|chosen| chosen != *home.name()) {
+                return home.refuse(AttachKind::Open, &Refused::by(home.name(), Word::WrongHome), &mut respond);
+            }
+            match home.try_open() {
+                Ok(()) => {
+                    let home = Rc::clone(home);
+                    spawn_local(session::open(home, open, edge, request.into_body(), respond, counted));
+                }
+                Err(refused) => home.refuse(AttachKind::Open, &refused, &mut respond),
+            }
+        }
+        Err(attach::Malformed(what)) => {
+            home.metrics.refused_input("attach");
+            let word = match request.uri().path() {
+                attach::OPEN_PATH | attach::RESUME_PATH => Word::Malformed,
+                path if path.starts_with("/dcr/") => Word::Version,
+                _ => Word::Malformed,
+            };
+            tracing::debug!(event = "attach.malformed", home = %home.name(), what);
+            let kind = if request.uri().path() == attach::RESUME_PATH { AttachKind::Resume } else { AttachKind::Open };
+            home.refuse(kind, &Refused::by(home.name(), word), &mut respond);
+        }
+    }
+}
