@@ -81,6 +81,9 @@ fn the_score_is_load_over_success() {
     assert_eq!(dead.score(0, 0), 100, "success has a floor of 0.01");
     assert!(dead.score(9, FORGIVE) <= 20, "half is forgiven: {}", dead.score(9, FORGIVE));
     assert_eq!(dead.score(9, 20 * FORGIVE), 10, "all is");
+    let mut busy = dead.clone();
+    busy.record_failure(FORGIVE - 1);
+    assert!(busy.score(9, FORGIVE) <= 20, "news in between don't put it off");
     assert_eq!(dead.score(9, Millis::MAX), 10);
     assert_eq!(dead.score(u64::MAX, 0), u64::MAX / u64::from(FLOOR));
 }

@@ -151,8 +151,8 @@ mod tests {
             let mut homes = failed(8, 2, 0);
             let probes = (0..=5_000).filter(|now| homes.may_try(&home(1), *now).is_ok()).count();
             assert_eq!(probes, 5);
-            homes.record(&home(1), 0, Outcome::TimedOut, 5_000);
-            assert_eq!(homes.may_try(&home(1), 5_001), Err(999), "a failed probe doesn't move the next");
+            homes.record(&home(1), 0, Outcome::TimedOut, 5_300);
+            assert_eq!(homes.may_try(&home(1), 5_301), Err(699), "a failed probe doesn't move the next");
             assert!(homes.record(&home(1), 0, answer, 5_100), "releases");
             assert_eq!(homes.may_try(&home(1), 5_100), Ok(()));
             assert!(!homes.record(&home(1), 0, answer, 5_100), "once");
@@ -174,6 +174,9 @@ mod tests {
     fn a_home_without_news_is_forgotten() {
         let mut homes = failed(8, 2, 0);
         assert_eq!((homes.down(MEMORY - 1), homes.down(MEMORY)), (1, 0));
+        let mut probed = homes.clone();
+        probed.record(&home(1), 0, Outcome::TimedOut, MEMORY - 1);
+        assert_eq!((probed.down(MEMORY), probed.down(2 * MEMORY - 1)), (1, 0), "a failed probe is news");
         assert!((0..3).all(|_| homes.may_try(&home(1), MEMORY).is_ok()));
         homes.record(&home(1), 0, Outcome::TimedOut, MEMORY);
         assert_eq!(homes.down(MEMORY), 0, "one failure is no row of eight");
