@@ -13,12 +13,13 @@ use std::{
     time::Duration,
 };
 
+use baton_process::{clock::Clock, metrics::Metrics};
 use baton_protocol::limits::Millis;
 use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::Notify,
-    time::Instant,
+    time::{sleep_until, timeout},
 };
 use tracing::debug;
 
@@ -26,7 +27,10 @@ use self::{
     connection::{Connection, End},
     outbox::Outbox,
 };
-use crate::broker::{Broker, ConnId, Counts, Limits, Output};
+use crate::{
+    broker::{Broker, ConnId, Counts, Limits, Output},
+    numbers::Numbers,
+};
 
 /// Bytes that one read takes from a connection, in a buffer that all connections share.
 const READ_BYTES: usize = 16 * 1024;
@@ -35,7 +39,7 @@ const WRITE_BYTES: usize = 64 * 1024;
 /// Bytes of replies (everything but PUBLISH) that wait for one connection; above, nothing more is read from it.
 const REPLY_BYTES: usize = 64 * 1024;
 /// How long a connection that the broker closes may take to accept what is left to say to it, and to close its side.
-const FAREWELL: Duration = Duration::from_secs(5);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The broker and all that its connections share. Clones are the same broker.
 #[derive(Clone)]
@@ -50,27 +54,31 @@ struct Shared {
     scratch: RefCell<Box<[u8]>>,
     /// The buffer of whichever connection writes now; a connection that can't finish its write keeps it until it can.
     spare: RefCell<BytesMut>,
-    start: Instant,
+    clock: Clock,
+    numbers: Numbers,
     /// When the timers' task will wake up.
     armed: Cell<Option<Millis>>,
     rearm: Notify,
     served: Cell<usize>,
+    held: Cell<usize>,
     left: Notify,
 }
 
 impl BrokerHandle {
-    /// An empty broker whose clock starts now.
-    pub fn new(limits: Limits) -> Self {
+    /// An empty broker on this clock, whose counts are among these numbers.
+    pub fn new(limits: Limits, clock: Clock, metrics: &Metrics) -> Self {
         Self(Rc::new(Shared {
             packet_bytes: limits.packet_bytes,
             broker: RefCell::new(Broker::new(limits)),
             outboxes: RefCell::default(),
             scratch: RefCell::new(vec![0; READ_BYTES].into()),
             spare: RefCell::default(),
-            start: Instant::now(),
+            clock,
+            numbers: Numbers::new(metrics),
             armed: Cell::new(None),
             rearm: Notify::new(),
             served: Cell::new(0),
+            held: Cell::new(0),
             left: Notify::new(),
         }))
     }
@@ -85,9 +93,27 @@ impl BrokerHandle {
         self.0.served.get()
     }
 
-    /// Until no connection is served.
+    /// Until fewer than `most` connections are served.
+    pub async fn fewer_than(&self, most: usize) {
+        while self.served() >= most {
+            self.0.left.notified().await;
+        }
+    }
+
+    /// How many other ends of connections are held, by `hold`.
+    pub fn held(&self) -> usize {
+        self.0.held.get()
+    }
+
+    /// Counts the other end of a connection within this process, which may have a way to go after the broker's end.
+    pub fn hold(&self) -> Held {
+        self.0.held.set(self.held() + 1);
+        Held(self.0.clone())
+    }
+
+    /// Until no connection is served, and no other end held.
     pub async fn empty(&self) {
-        while self.served() > 0 {
+        while self.served() + self.held() > 0 {
             self.0.left.notified().await;
         }
     }
@@ -104,7 +130,7 @@ impl BrokerHandle {
             self.0.armed.set(due);
             let reached = async {
                 match due {
-                    Some(due) => tokio::time::sleep_until(self.0.start + Duration::from_millis(due)).await,
+                    Some(due) => sleep_until(self.0.clock.instant(due)).await,
                     None => std::future::pending().await,
                 }
             };
@@ -116,14 +142,10 @@ impl BrokerHandle {
         }
     }
 
-    fn now(&self) -> Millis {
-        Millis::try_from(self.0.start.elapsed().as_millis()).unwrap_or(Millis::MAX)
-    }
-
     /// Gives the broker one input, and every output of it to whom it concerns.
     fn drive<R>(&self, input: impl FnOnce(&mut Broker, Millis) -> R) -> R {
         let mut broker = self.0.broker.borrow_mut();
-        let result = input(&mut broker, self.now());
+        let result = input(&mut broker, self.0.clock.now());
         let outboxes = self.0.outboxes.borrow();
         while let Some(output) = broker.poll_output() {
             match output {
@@ -139,6 +161,7 @@ impl BrokerHandle {
                 }
             }
         }
+        self.0.numbers.show(&broker.counts());
         let due = broker.poll_timeout();
         if due.is_some_and(|due| self.0.armed.get().is_none_or(|armed| due < armed)) {
             self.0.rearm.notify_one();
@@ -155,12 +178,16 @@ where
     let (id, outbox, _served) = handle.admit();
     let mut connection = Connection::new(stream, id, outbox);
     let end = connection.converse(handle).await;
+    // What fails or takes too long here fails for a client that doesn't listen: the stream is dropped as it is.
     match end {
-        End::Gone => handle.drive(|broker, now| broker.closed(id, now)),
+        End::Gone => {
+            debug!(event = "broker.gone", conn = %id, peer);
+            handle.drive(|broker, now| broker.closed(id, now));
+            let _ = timeout(FAREWELL, connection.shut_down()).await;
+        }
         End::Closing(why) => {
-            debug!(conn = %id, peer, cause = %why, event = "broker.close");
-            // A client that doesn't listen gets no more time: the connection is dropped with what is left in it.
-            let _ = tokio::time::timeout(FAREWELL, connection.finish(handle)).await;
+            debug!(event = "broker.close", conn = %id, peer, cause = %why);
+            let _ = timeout(FAREWELL, connection.finish(handle)).await;
         }
     }
 }
@@ -187,5 +214,15 @@ impl Drop for Served {
         self.handle.0.outboxes.borrow_mut().remove(&self.id);
         self.handle.0.served.set(self.handle.served() - 1);
         self.handle.0.left.notify_waiters();
+    }
+}
+
+/// The other end of a connection, counted until it is dropped.
+pub struct Held(Rc<Shared>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.held.set(self.0.held.get() - 1);
+        self.0.left.notify_waiters();
     }
 }

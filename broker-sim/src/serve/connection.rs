@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::{BrokerHandle, READ_BYTES, REPLY_BYTES, WRITE_BYTES, outbox::Outbox};
 use crate::{
@@ -175,12 +175,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(Some((self.codec.decode(&rest[..length])?, at + length)))
     }
 
+    /// Closes this side.
+    pub(super) async fn shut_down(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await
+    }
+
     /// Says what is left to say, closes this side, and waits for the other to close its own: closing a TCP socket
     /// with unread bytes would reset it, and the client might never read what it was told.
     pub(super) async fn finish(&mut self, handle: &BrokerHandle) -> io::Result<()> {
-        use tokio::io::AsyncWriteExt;
         while std::future::poll_fn(|cx| self.poll_write(cx, handle)).await? > 0 {}
-        self.stream.shutdown().await?;
+        self.shut_down().await?;
         loop {
             self.input.clear();
             if std::future::poll_fn(|cx| self.poll_read(cx, handle)).await? == 0 {

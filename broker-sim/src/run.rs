@@ -1,0 +1,170 @@
+//! The role: a plain port, an anchor for each home, one broker behind all of them.
+
+use std::{io, pin::pin, rc::Rc, sync::Arc, time::Duration};
+
+use baton_anchor::{Home, Setup};
+use baton_link::Worker;
+use baton_process::{
+    env::Env,
+    metrics::Metrics,
+    net::{Listen, TcpKind, TcpListen},
+    phase::Phase,
+    run::Exit,
+};
+use baton_protocol::{id::NodeName, limits::Millis, session::Terms};
+use tokio::{
+    task::spawn_local,
+    time::{Instant, timeout},
+};
+use tracing::info;
+
+use crate::{
+    admin::{Request, Requests},
+    broker::Limits,
+    config::Config,
+    homes::Inside,
+    serve::{BrokerHandle, FAREWELL, serve_stream},
+};
+
+/// How long clients may take to leave by themselves once the process is asked to end, by default.
+const DRAIN_DEADLINE: Millis = 30_000;
+/// Beyond the farewell of the last connection: for its close to pass through the tunnels.
+const LAST_TUNNELS: Duration = Duration::from_secs(1);
+
+/// Where clients and origins come in.
+pub struct Listeners<L> {
+    /// For clients without a relay.
+    pub plain: L,
+    /// For the origins, by home.
+    pub homes: Vec<(NodeName, L)>,
+}
+
+impl Listeners<TcpListen> {
+    /// Binds what the configuration names.
+    ///
+    /// # Errors
+    /// An address can't be had; the message names it.
+    pub fn bind(config: &Config, metrics: &Metrics) -> io::Result<Self> {
+        let home =
+            |(name, listen): &(NodeName, String)| Ok((name.clone(), TcpListen::bind(listen, TcpKind::Link, metrics)?));
+        Ok(Self {
+            plain: TcpListen::bind(&config.listen, TcpKind::Session, metrics)?,
+            homes: config.homes.iter().map(home).collect::<io::Result<_>>()?,
+        })
+    }
+}
+
+/// Serves until the process drains and its clients have left, or have been sent away.
+///
+/// # Errors
+/// A listener is beyond repair.
+pub async fn run<L: Listen>(config: Config, env: Env, listeners: Listeners<L>, requests: Requests) -> io::Result<Exit> {
+    let limits = &env.shared.limits;
+    let broker_limits = Limits { sessions: limits.sessions, connect: limits.connect_time, ..Limits::default() };
+    let handle = BrokerHandle::new(broker_limits, env.clock, &env.metrics);
+    let worker = Worker::start(env.clock, limits.buffered_bytes);
+    let home = |name: &NodeName| {
+        Home::new(setup(&config, &env, name), Inside::new(&handle), env.metrics.clone(), Rc::clone(&worker))
+    };
+    let homes: Vec<_> = listeners.homes.iter().map(|(name, _)| home(name)).collect();
+
+    let timers = handle.clone();
+    spawn_local(async move { timers.run_timers().await });
+    spawn_local(answer(requests, homes.clone()));
+    let mut links = tokio::task::JoinSet::new();
+    for (home, (_, listener)) in homes.iter().zip(listeners.homes) {
+        links.spawn_local(baton_anchor::serve::serve(Rc::clone(home), listener));
+    }
+    env.phases.enter(Phase::Serving);
+    env.ready.set();
+    info!(event = "broker.serving", homes = homes.len());
+
+    {
+        let mut plain = pin!(accept(listeners.plain, &handle, limits.sessions));
+        tokio::select! {
+            biased;
+            () = env.phases.wait_for(Phase::Draining) => {}
+            error = &mut plain => return Err(error),
+            Some(ended) = links.join_next() => return Err(beyond_repair(ended)),
+        }
+    }
+    env.ready.clear("draining");
+    homes.iter().for_each(|home| home.admit(false));
+    Ok(drain(&handle, &homes, env.shared.drain.deadline.unwrap_or(DRAIN_DEADLINE)).await)
+}
+
+fn setup(config: &Config, env: &Env, name: &NodeName) -> Setup {
+    let limits = &env.shared.limits;
+    let terms = Terms {
+        window: limits.window,
+        send_cap: limits.window,
+        grace: config.grace,
+        half_closed: limits.half_closed,
+        ..Terms::anchor()
+    };
+    Setup {
+        name: name.clone(),
+        terms: Arc::new(terms),
+        sessions: limits.sessions,
+        orphans: limits.orphans,
+        opens_per_second: u32::try_from(limits.home_opens_per_second).unwrap_or(u32::MAX),
+        show: env.shared.log.user_id,
+    }
+}
+
+/// Takes clients of the plain port, `most` at a time: further ones wait in the kernel.
+async fn accept<L: Listen>(mut listener: L, handle: &BrokerHandle, most: usize) -> io::Error {
+    loop {
+        handle.fewer_than(most).await;
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => return error,
+        };
+        let handle = handle.clone();
+        spawn_local(async move { serve_stream(stream, &peer.to_string(), &handle).await });
+    }
+}
+
+async fn answer(mut requests: Requests, homes: Vec<Rc<Home<Inside>>>) {
+    while let Some(request) = requests.next().await {
+        match request {
+            Request::RefuseResume(user, answer) => {
+                let sessions = homes.iter().map(|home| home.refuse_user(&user)).sum();
+                // Fails only if nobody waits for the answer any more.
+                let _ = answer.send(sessions);
+            }
+        }
+    }
+}
+
+/// Waits for the clients to leave, then sends the rest away.
+async fn drain(handle: &BrokerHandle, homes: &[Rc<Home<Inside>>], deadline: Millis) -> Exit {
+    let begun = Instant::now();
+    let by_themselves = timeout(Duration::from_millis(deadline), handle.empty()).await.is_ok();
+    let left = if by_themselves { 0 } else { handle.served().max(handle.held()) };
+    if left > 0 {
+        handle.shut_down();
+        if timeout(FAREWELL + LAST_TUNNELS, handle.empty()).await.is_err() {
+            homes.iter().for_each(|home| home.forget_all());
+        }
+    }
+    info!(event = "broker.drain", left, millis = begun.elapsed().as_millis());
+    if left == 0 { Exit::Done } else { Exit::Left(left) }
+}
+
+fn beyond_repair(ended: Result<io::Result<()>, tokio::task::JoinError>) -> io::Error {
+    match ended {
+        Ok(Ok(())) => io::Error::other("a home's listener has ended"),
+        Ok(Err(error)) => error,
+        Err(error) => io::Error::other(error),
+    }
+}
+
+/// The role over real sockets.
+///
+/// # Errors
+/// An address can't be had, or a listener is beyond repair.
+pub async fn run_tcp(config: Config, env: Env, requests: Requests) -> io::Result<Exit> {
+    let listeners = Listeners::bind(&config, &env.metrics)?;
+    run(config, env, listeners, requests).await
+}
