@@ -1,5 +1,6 @@
 //! Users and fate: counted clients, a ledger, a tier of child processes, faults.
 
+pub mod bytes;
 pub mod client;
 pub mod ledger;
 pub mod load;
