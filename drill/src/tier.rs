@@ -15,7 +15,7 @@
 //! # }
 //! ```
 //!
-//! **Names.** `edge-1` …, `origin-1` …, `broker-1` …; with mosquitto as broker there is a sidecar per home, which has
+//! **Names.** `edge-1` …, `origin-1` …, `broker-1` …; before a real broker there is a sidecar per home, which has
 //! the home's name, `home-1` …; with broker-sim the homes are in the brokers.
 //!
 //! **Nothing outlives a drill.** Each process leads a group of its own; dropping the tier kills and reaps every group,

@@ -43,6 +43,8 @@ pub enum Broker {
     Sim,
     /// Mosquitto, with a sidecar per home.
     Mosquitto,
+    /// Whatever listens there, such as a recorder; no process of the tier, but a sidecar per home.
+    At(SocketAddr),
 }
 
 /// Which processes.
@@ -58,7 +60,7 @@ pub struct Layout {
     pub homes: u16,
     /// What the homes lead to.
     pub broker: Broker,
-    /// Number of broker processes, each with topics of its own; homes are dealt out to them in turn.
+    /// Number of broker processes, each with topics of its own; homes are dealt out to them in turn. At least one.
     pub brokers: u16,
     /// Further settings: role, key, value.
     pub settings: Vec<(Role, String, String)>,
@@ -84,22 +86,23 @@ impl Layout {
         let homes = making.addresses("home", self.homes)?;
         let origins = making.addresses("origin", self.origins)?;
         let mut nodes = Vec::new();
-        for (nth, (name, listen)) in making.addresses("broker", self.brokers)?.into_iter().enumerate() {
-            let own = homes.iter().skip(nth).step_by(self.brokers.into()).cloned().collect();
-            nodes.push(match self.broker {
-                Broker::Sim => making.broker_sim(name, listen, own)?,
-                Broker::Mosquitto => making.mosquitto(name, listen)?,
-            });
+        let mut brokers = Vec::new();
+        let processes = if matches!(self.broker, Broker::At(_)) { 0 } else { self.brokers };
+        for (nth, (name, listen)) in making.addresses("broker", processes)?.into_iter().enumerate() {
+            brokers.push(listen);
+            let own = homes.iter().skip(nth).step_by(processes.into()).cloned().collect();
+            match self.broker {
+                Broker::Sim => nodes.push(making.broker_sim(name, listen, own)?),
+                Broker::Mosquitto => nodes.push(making.mosquitto(name, listen)?),
+                Broker::At(_) => {}
+            }
         }
-        if self.broker == Broker::Mosquitto {
-            let brokers: Vec<_> = nodes.iter().map(|broker| broker.listen).collect();
+        if let Broker::At(address) = self.broker {
+            brokers.push(address);
+        }
+        if self.broker != Broker::Sim {
             for ((name, listen), broker) in homes.iter().zip(brokers.iter().cycle()) {
-                let own = [
-                    ("anchor.name", name.clone()),
-                    ("anchor.listen", listen.to_string()),
-                    ("sidecar.broker", format!("tcp://{broker}")),
-                ];
-                nodes.push(making.node(Role::Sidecar, name.clone(), *listen, own)?);
+                nodes.push(making.sidecar(name, *listen, *broker)?);
             }
         }
         let homes = homes.iter().map(|(home, address)| (format!("origin.homes.{home}"), address.to_string()));
@@ -156,6 +159,15 @@ impl Making<'_> {
         let listener = ("broker_sim.listen".to_owned(), listen.to_string());
         let node = self.node(Role::BrokerSim, name, listen, own.chain([listener]))?;
         Ok(Node { homes, ..node })
+    }
+
+    fn sidecar(&mut self, name: &str, listen: SocketAddr, broker: SocketAddr) -> Result<Node, Error> {
+        let own = [
+            ("anchor.name", name.to_owned()),
+            ("anchor.listen", listen.to_string()),
+            ("sidecar.broker", format!("tcp://{broker}")),
+        ];
+        self.node(Role::Sidecar, name.to_owned(), listen, own)
     }
 
     fn mosquitto(&mut self, name: String, listen: SocketAddr) -> Result<Node, Error> {
@@ -234,6 +246,17 @@ mod tests {
         assert_eq!(value(&commands[5], "edge.name"), "edge-2");
         assert_eq!(value(&commands[5], "edge.dcr"), "false");
         assert!(!commands[1].contains("edge.dcr"));
+    }
+
+    #[test]
+    fn sidecars_stand_before_a_broker_that_is_elsewhere() {
+        let broker = Broker::At(([127, 0, 0, 1], 9).into());
+        let commands = commands(&Layout { homes: 2, broker, ..Layout::new("baton") });
+        let words: Vec<_> = commands.iter().map(|c| c.split(' ').nth(1).unwrap()).collect();
+        assert_eq!(words, ["sidecar", "sidecar", "origin", "edge"]);
+        assert_eq!(value(&commands[1], "sidecar.broker"), "tcp://127.0.0.1:9");
+        assert_eq!(value(&commands[1], "anchor.name"), "home-2");
+        assert_eq!(value(&commands[1], "anchor.listen"), value(&commands[2], "origin.homes.home-2"));
     }
 
     #[test]
