@@ -1,2 +1,36 @@
 //! The `baton` binary: one file per verb.
-fn main() {}
+
+mod broker_sim;
+mod flags;
+
+use std::process::ExitCode;
+
+use baton_protocol::session::snapshot;
+use clap::{Parser, Subcommand};
+
+use self::flags::Flags;
+
+/// The program, its commit, and what it speaks with others of its kind.
+const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("BATON_COMMIT"), "; wire dcr/1, snapshot 1)");
+const _: () = assert!(snapshot::VERSION == 1, "the text above names it");
+
+/// An MQTT relay tier that restarts without dropping a client
+#[derive(Parser, Debug)]
+#[command(name = "baton", version = VERSION, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Run a simulated MQTT broker with the broker's half of the protocol inside
+    BrokerSim(Flags),
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().verb {
+        Verb::BrokerSim(flags) => broker_sim::run(flags),
+    }
+}
