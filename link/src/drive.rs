@@ -83,6 +83,13 @@ where
     poll_fn(|cx| turns.turn(cx, owner, half, local)).await
 }
 
+/// What outputs there were.
+enum Done {
+    Nothing,
+    Something,
+    Closed(Closing),
+}
+
 struct Turns {
     worker: Rc<Worker>,
     tunnel: Option<Tunnel>,
@@ -116,7 +123,7 @@ impl Turns {
                     Event::Tunnel(tunnel) => self.tunnel.replace(tunnel),
                     Event::Changed => None,
                 };
-                if let Some(closing) = self.outputs(owner, half, left) {
+                if let Done::Closed(closing) = self.outputs(owner, half, left, now) {
                     return Poll::Ready(closing);
                 }
             }
@@ -124,10 +131,12 @@ impl Turns {
             self.write(cx, half, local, now);
             self.read(cx, half, local, now);
             self.send(cx, half, now);
-            if let Some(closing) = self.outputs(owner, half, None) {
-                return Poll::Ready(closing);
-            }
             changed |= self.timeouts(cx, half, now);
+            match self.outputs(owner, half, None, now) {
+                Done::Closed(closing) => return Poll::Ready(closing),
+                Done::Something => changed = true,
+                Done::Nothing => {}
+            }
             if !changed {
                 break;
             }
@@ -148,7 +157,6 @@ impl Turns {
             Dry::Garbage(error) => {
                 tracing::debug!(event = "tunnel.garbage", %epoch, %error);
                 half.handle_garbage(epoch, now);
-                owner.lost(half, Loss::Reset, now);
             }
             Dry::Lost(loss) => {
                 if let Some(tunnel) = self.tunnel.take() {
@@ -278,26 +286,33 @@ impl Turns {
         }
     }
 
-    /// What the half wants done. `left`: a tunnel that was just replaced.
-    fn outputs<O: Owner>(&mut self, owner: &mut O, half: &mut O::Half, left: Option<Tunnel>) -> Option<Closing> {
-        let mut left = left;
-        let mut closing = None;
+    /// Does what the half wants done. `left`: a tunnel that was just replaced.
+    fn outputs<O: Owner>(&mut self, owner: &mut O, half: &mut O::Half, left: Option<Tunnel>, now: Millis) -> Done {
+        let (mut left, mut done) = (left, Done::Nothing);
         while let Some(output) = half.poll_output() {
-            match output {
-                Output::EndTunnel(epoch, how) => {
-                    let is = |tunnel: &Option<Tunnel>| tunnel.as_ref().is_some_and(|tunnel| tunnel.epoch() == epoch);
-                    if is(&left) {
-                        left.take().into_iter().for_each(|tunnel| tunnel.end(how.clone()));
-                    } else if is(&self.tunnel) {
-                        self.tunnel.take().into_iter().for_each(|tunnel| tunnel.end(how.clone()));
-                    } else {
-                        owner.end_attempt(epoch, how);
-                    }
+            let (epoch, how) = match output {
+                Output::EndTunnel(epoch, how) => (epoch, how),
+                Output::Close { cause, reset } => {
+                    done = Done::Closed(Closing { cause, reset });
+                    continue;
                 }
-                Output::Close { cause, reset } => closing = Some(Closing { cause, reset }),
+            };
+            if !matches!(done, Done::Closed(_)) {
+                done = Done::Something;
+            }
+            let is = |tunnel: &mut Tunnel| tunnel.epoch() == epoch;
+            if let Some(tunnel) = left.take_if(is) {
+                tunnel.end(how);
+            } else if let Some(tunnel) = self.tunnel.take_if(is) {
+                tunnel.end(how);
+                if !half.closed() {
+                    owner.lost(half, Loss::Reset, now);
+                }
+            } else {
+                owner.end_attempt(epoch, how);
             }
         }
-        closing
+        done
     }
 
     /// Arms the timer for the half's next deadline. True if one has passed.

@@ -1,0 +1,145 @@
+//! One client's connection, from its first byte to its close.
+
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+
+use baton_link::{Closing, drive};
+use baton_process::{metrics::SessionState, net::Stream};
+use baton_protocol::{
+    connect::{self, Connect, Level, Parsed, UserIdSource},
+    error::CloseCause,
+    limits::Millis,
+    session::{EdgeSession, Half, SharedTerms, Terms},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
+use tracing::info;
+
+use crate::seat::{House, Seat};
+
+/// Bytes read at once while a CONNECT arrives: most fit into it whole.
+const CONNECT_READ: usize = 2 * 1024;
+/// Time for a last answer (CONNACK) to leave before the connection is closed without it.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// What the edge asks of every client.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) connect_bytes: usize,
+    pub(crate) connect_time: Millis,
+    pub(crate) user_id: UserIdSource,
+    /// For clients whose keepalive doesn't stretch T_slow.
+    pub(crate) terms: SharedTerms,
+    /// For clients without keepalive: they are never too slow by the clock, only by the byte budget.
+    pub(crate) patient: SharedTerms,
+}
+
+impl Rules {
+    /// T_slow is one and a half keepalives where that is longer: MQTT lets a client be silent for so long.
+    fn terms_for(&self, keep_alive: u16) -> SharedTerms {
+        let slow = Millis::from(keep_alive) * 1_500;
+        match keep_alive {
+            0 => Arc::clone(&self.patient),
+            _ if slow > self.terms.slow => Arc::new(Terms { slow, ..(*self.terms).clone() }),
+            _ => Arc::clone(&self.terms),
+        }
+    }
+}
+
+/// Serves a client to its end.
+pub(crate) async fn serve<S: Stream>(house: Rc<House>, rules: Rc<Rules>, mut stream: S, peer: SocketAddr) {
+    let metrics = house.origins.metrics.clone();
+    metrics.session(None, Some(SessionState::Connecting));
+    let received = receive(&rules, &mut stream, &house).await;
+    metrics.session(Some(SessionState::Connecting), None);
+    let (level, half) = match received {
+        Ok(received) => received,
+        Err(Unfit { cause, answer, why }) => {
+            metrics.client_closed(cause);
+            info!(event = "client.refused", client = %peer, %cause, why);
+            return farewell(stream, answer).await;
+        }
+    };
+    session(&house, level, *half, stream, peer).await;
+}
+
+async fn session<S: Stream>(house: &Rc<House>, level: Level, mut half: EdgeSession, mut stream: S, peer: SocketAddr) {
+    let origins = &house.origins;
+    let mut seat = Seat::new(Rc::clone(house), peer.to_string(), origins.worker.now());
+    let Closing { cause, reset } = drive(&origins.worker, &mut seat, &mut half, None, &mut stream).await;
+    let answered = seat.answered();
+    drop(seat);
+    origins.metrics.client_closed(cause);
+    let user = house.show.show(half.user().as_str());
+    let home = half.home().map_or("-", |home| home.as_str());
+    info!(event = "session.close", sid = %half.key().sid(), %user, client = %peer, home, %cause);
+    // A client that has got no byte is told what MQTT has a word for; a bare close would leave it guessing.
+    let unavailable = matches!(cause, CloseCause::Unavailable | CloseCause::OpenRefused)
+        || matches!(cause, CloseCause::Gone | CloseCause::Grace) && !answered;
+    if unavailable {
+        farewell(stream, Some(connect::connack_unavailable(level))).await;
+    } else if reset {
+        stream.reset();
+    }
+}
+
+/// Writes a last answer, and closes in order.
+async fn farewell<S: Stream>(mut stream: S, answer: Option<&'static [u8]>) {
+    let said = async {
+        if let Some(answer) = answer {
+            stream.write_all(answer).await?;
+        }
+        stream.shutdown().await
+    };
+    // Whether the client still takes it is its own affair.
+    let _ = timeout(FAREWELL, said).await;
+}
+
+/// A client that can't be served.
+struct Unfit {
+    cause: CloseCause,
+    answer: Option<&'static [u8]>,
+    why: String,
+}
+
+impl Unfit {
+    fn silent(cause: CloseCause, why: impl ToString) -> Self {
+        Self { cause, answer: None, why: why.to_string() }
+    }
+}
+
+/// Reads a whole CONNECT and makes a session of it; what came behind it belongs to the session.
+async fn receive<S: Stream>(rules: &Rules, stream: &mut S, house: &House) -> Result<(Level, Box<EdgeSession>), Unfit> {
+    let within = Duration::from_millis(rules.connect_time);
+    let mut bytes = Vec::new();
+    let reading = async {
+        loop {
+            bytes.reserve(CONNECT_READ);
+            match stream.read_buf(&mut bytes).await {
+                Ok(0) => return Err(Unfit::silent(CloseCause::ClientLeft, "left before a whole CONNECT")),
+                Ok(_) => {}
+                Err(error) => return Err(Unfit::silent(CloseCause::ClientReset, error)),
+            }
+            match connect::parse(&bytes, rules.connect_bytes) {
+                Ok(Parsed::Incomplete { .. }) => {}
+                Ok(Parsed::Connect(connect)) => return Ok(begin(rules, house, &connect)),
+                Err(error) => {
+                    return Err(Unfit { cause: error.cause(), answer: error.answer(), why: error.to_string() });
+                }
+            }
+        }
+    };
+    let (level, mut half) = timeout(within, reading)
+        .await
+        .unwrap_or_else(|_| Err(Unfit::silent(CloseCause::ConnectTimeout, "no whole CONNECT in time")))?;
+    half.handle_read(&bytes);
+    Ok((level, half))
+}
+
+fn begin(rules: &Rules, house: &House, connect: &Connect<'_>) -> (Level, Box<EdgeSession>) {
+    let user = connect::user_id(connect, rules.user_id);
+    let user = user.unwrap_or_else(|| house.secrets.borrow_mut().anonymous());
+    let terms = rules.terms_for(connect.keep_alive);
+    (connect.level, Box::new(EdgeSession::new(user, terms, house.origins.worker.now())))
+}

@@ -1,0 +1,355 @@
+//! The origins: connections to them, which of them a session attaches through, and when it may.
+//!
+//! A task per configured origin keeps a connection up that has room and isn't solicited; each connection has a task
+//! that listens on its control stream. Sessions ask here for leave to attach.
+
+pub(crate) mod link;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    task::{Context, Waker},
+    time::Duration,
+};
+
+use baton_link::{LinkEnd, Trunk, Worker, control::Control, rate::Rate, settings::TUNNELS_PER_TRUNK, trunk::Connected};
+use baton_process::{health::Ready, metrics::Metrics, net::Dial};
+use baton_protocol::{capsule::Solicit, id::NodeName, limits::Millis, session::edge::MoveReason};
+use rand::{RngExt, rngs::SmallRng};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::spawn_local,
+    time::{sleep, timeout},
+};
+use tracing::{info, warn};
+
+pub(crate) use self::link::{Link, Permission, Waiting};
+use crate::{
+    backoff::Backoff,
+    choice::{Avoid, Candidate, Health, choose},
+    pacing::{Homes, Outcome},
+};
+
+/// Time for a connection to an origin to be made.
+const DIAL: Duration = Duration::from_secs(3);
+/// Longest wait before an origin is dialed again: one that restarts is back within about a second.
+const REDIAL_MAX: Millis = 1_000;
+/// Tunnels short of a trunk's limit at which a further one is opened.
+const SPARE_TUNNELS: usize = TUNNELS_PER_TRUNK / 8;
+/// What a control stream that ended without a SOLICIT stands for.
+const UNANNOUNCED: Solicit = Solicit { spread: 10_000, deadline: 30_000, reason: 0 };
+
+/// What every session's task has in common: how to reach it.
+#[derive(Debug, Default)]
+struct Sessions {
+    wakers: RefCell<BTreeMap<u64, Waker>>,
+    next: Cell<u64>,
+}
+
+/// The origins, as the sessions of one worker see them.
+#[derive(Debug)]
+pub(crate) struct Origins {
+    pub(crate) edge: NodeName,
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) metrics: Metrics,
+    pub(crate) chance: RefCell<SmallRng>,
+    addresses: Vec<String>,
+    ready: Ready,
+    links: RefCell<Vec<Rc<Link>>>,
+    health: RefCell<Vec<Health>>,
+    homes: RefCell<Homes>,
+    open_rate: RefCell<Rate>,
+    /// Sessions that wait to open, as they came; only the first asks.
+    opening: RefCell<BTreeMap<u64, Waker>>,
+    /// Sessions that found no origin to attach through.
+    stranded: RefCell<BTreeMap<u64, Waker>>,
+    sessions: Sessions,
+    /// Per origin: another connection may be wanted.
+    wanted: Vec<Notify>,
+}
+
+impl Origins {
+    pub(crate) fn new(
+        edge: NodeName,
+        addresses: Vec<String>,
+        worker: Rc<Worker>,
+        metrics: Metrics,
+        ready: Ready,
+        opens_per_second: u32,
+        chance: SmallRng,
+    ) -> Rc<Self> {
+        let (health, wanted) = addresses.iter().map(|_| (Health::new(), Notify::new())).unzip();
+        Rc::new(Self {
+            edge,
+            worker,
+            metrics,
+            chance: RefCell::new(chance),
+            addresses,
+            ready,
+            links: RefCell::default(),
+            health: RefCell::new(health),
+            homes: RefCell::default(),
+            open_rate: RefCell::new(Rate::new(opens_per_second)),
+            opening: RefCell::default(),
+            stranded: RefCell::default(),
+            sessions: Sessions::default(),
+            wanted,
+        })
+    }
+
+    /// Starts to keep connections to all origins.
+    pub(crate) fn start<D: Dial>(self: &Rc<Self>, dial: &D) {
+        self.ready.clear("no origin is up");
+        for origin in 0..self.addresses.len() {
+            spawn_local(keep(Rc::clone(self), origin, dial.clone()));
+        }
+    }
+
+    // ---- sessions
+
+    /// A number for a session, by which it queues.
+    pub(crate) fn number(&self) -> u64 {
+        self.sessions.next.replace(self.sessions.next.get() + 1)
+    }
+
+    /// Lets a session be woken when an origin wants to be left, or the process ends.
+    pub(crate) fn enroll(&self, number: u64, waker: &Waker) {
+        self.sessions.wakers.borrow_mut().insert(number, waker.clone());
+    }
+
+    /// The session is over.
+    pub(crate) fn forget(&self, number: u64) {
+        self.sessions.wakers.borrow_mut().remove(&number);
+        self.stranded.borrow_mut().remove(&number);
+        self.leave_opening(number);
+    }
+
+    /// Wakes every session.
+    pub(crate) fn wake_all(&self) {
+        self.sessions.wakers.borrow().values().for_each(Waker::wake_by_ref);
+    }
+
+    // ---- leave to attach
+
+    fn choose(&self, avoid: Avoid<'_>) -> Option<Rc<Link>> {
+        let (links, health) = (self.links.borrow(), self.health.borrow());
+        let candidates: Vec<Candidate<'_>> = links.iter().map(|link| link.candidate(&health[link.origin])).collect();
+        let chosen = choose(&candidates, avoid, self.worker.now(), &mut *self.chance.borrow_mut())?;
+        let link = Rc::clone(&links[chosen]);
+        if !link.has_room(SPARE_TUNNELS) {
+            self.wanted[link.origin].notify_one();
+        }
+        Some(link)
+    }
+
+    fn strand(&self, number: u64, cx: &Context<'_>) {
+        self.stranded.borrow_mut().insert(number, cx.waker().clone());
+    }
+
+    /// Leave for an open. The session is in the queue from its first call until it has leave or is forgotten.
+    pub(crate) fn poll_open(&self, number: u64, failed: Option<usize>, cx: &Context<'_>) -> Leave {
+        let first = {
+            let mut opening = self.opening.borrow_mut();
+            opening.entry(number).or_insert_with(|| cx.waker().clone());
+            opening.keys().next() == Some(&number)
+        };
+        if !first {
+            return Leave::Queued;
+        }
+        let Some(link) = self.choose(Avoid { failed, leaving: None }) else {
+            self.strand(number, cx);
+            return Leave::NoOrigin;
+        };
+        // Asked before the rate: what the rate admits must start.
+        let Some(permission) = link.try_open() else { return Leave::After(OPEN_RETRY) };
+        if let Err(wait) = self.open_rate.borrow_mut().admit(self.worker.now()) {
+            return Leave::After(wait);
+        }
+        self.leave_opening(number);
+        Leave::Granted(permission)
+    }
+
+    /// The session doesn't wait to open any more; the next one asks.
+    fn leave_opening(&self, number: u64) {
+        let mut opening = self.opening.borrow_mut();
+        if opening.remove(&number).is_some() {
+            opening.values().take(1).for_each(Waker::wake_by_ref);
+        }
+    }
+
+    /// A place in the queue for a resume to `home`, on the connection that suits best.
+    pub(crate) fn queue_resume(&self, number: u64, ask: &Resuming<'_>, cx: &Context<'_>) -> Result<Waiting, Leave> {
+        if let Err(wait) = self.homes.borrow_mut().may_try(ask.home, self.worker.now()) {
+            return Err(Leave::After(wait));
+        }
+        let Some(link) = self.choose(Avoid { failed: ask.failed, leaving: ask.leaving }) else {
+            self.strand(number, cx);
+            return Err(Leave::NoOrigin);
+        };
+        let turn = (u8::from(!ask.unacked), number);
+        Ok(Waiting::new(link, ask.home, turn, cx.waker()))
+    }
+
+    /// What an attach through `origin` came to.
+    pub(crate) fn record(&self, origin: usize, home: Option<&NodeName>, outcome: Outcome, origin_at_fault: bool) {
+        let now = self.worker.now();
+        let health = &mut self.health.borrow_mut()[origin];
+        match outcome {
+            Outcome::Accepted | Outcome::Answered => health.record_success(now),
+            Outcome::TimedOut | Outcome::Unreachable => health.record_failure(now),
+            Outcome::Other if origin_at_fault => health.record_failure(now),
+            Outcome::Other => {}
+        }
+        if let Some(home) = home
+            && self.homes.borrow_mut().record(home, origin, outcome, now)
+        {
+            self.wake_all();
+        }
+    }
+
+    /// A random point of what is left of a solicited connection's spread.
+    pub(crate) fn move_at(&self, link: &Link, now: Millis) -> Option<Millis> {
+        let left = link.leave_by.get()?.saturating_sub(now);
+        Some(now + self.chance.borrow_mut().random_range(0..=left))
+    }
+
+    // ---- connections
+
+    fn has_room(&self, origin: usize) -> bool {
+        self.links.borrow().iter().any(|link| link.origin == origin && link.has_room(SPARE_TUNNELS))
+    }
+
+    fn is_leaving(&self, instance: &str) -> bool {
+        self.links.borrow().iter().any(|link| link.instance == instance && link.leave_by.get().is_some())
+    }
+
+    fn add(&self, link: Rc<Link>) {
+        info!(event = "link.open", origin = %self.addresses[link.origin], instance = link.instance);
+        self.links.borrow_mut().push(link);
+        self.show_readiness();
+        let stranded = std::mem::take(&mut *self.stranded.borrow_mut());
+        stranded.into_values().for_each(Waker::wake);
+    }
+
+    fn remove(&self, link: &Rc<Link>, end: &LinkEnd) {
+        self.links.borrow_mut().retain(|other| !Rc::ptr_eq(other, link));
+        let announced = link.leave_by.get().is_some();
+        if !announced {
+            self.health.borrow_mut()[link.origin].record_loss(self.worker.now());
+        }
+        self.metrics.link_closed(end.word());
+        info!(event = "link.close", origin = %self.addresses[link.origin], instance = link.instance, how = %end, announced);
+        self.show_readiness();
+        self.wanted[link.origin].notify_one();
+        // Those that waited for a slot here must look elsewhere.
+        self.wake_all();
+    }
+
+    fn show_readiness(&self) {
+        if self.links.borrow().iter().any(|link| link.is_usable()) {
+            self.ready.set();
+        } else {
+            self.ready.clear("no origin is up");
+        }
+    }
+
+    /// The instance wants to be left: so for every connection to it, since what counts is the process.
+    fn solicited(&self, instance: &str, solicit: Solicit) {
+        let leave_by = self.worker.now().saturating_add(solicit.spread);
+        info!(event = "origin.solicits", instance, spread_ms = solicit.spread, deadline_ms = solicit.deadline);
+        for link in self.links.borrow().iter().filter(|link| link.instance == instance) {
+            link.leave_by.set(Some(leave_by));
+            self.wanted[link.origin].notify_one();
+        }
+        self.show_readiness();
+        self.wake_all();
+    }
+}
+
+/// Milliseconds after which the first of the queue looks again whether its connection takes another open.
+const OPEN_RETRY: Millis = 5;
+
+/// Whether an attach may start.
+#[derive(Debug)]
+pub(crate) enum Leave {
+    /// Now, over this link.
+    Granted(Permission),
+    /// Others are first; the session is woken.
+    Queued,
+    /// No origin is up; the session is woken.
+    NoOrigin,
+    /// Not before so many milliseconds.
+    After(Millis),
+}
+
+/// A resume that wants leave.
+#[derive(Debug)]
+pub(crate) struct Resuming<'a> {
+    pub(crate) home: &'a NodeName,
+    /// Bytes are out that the anchor hasn't acknowledged.
+    pub(crate) unacked: bool,
+    /// The origin that failed this session last.
+    pub(crate) failed: Option<usize>,
+    /// The instance that it is to leave.
+    pub(crate) leaving: Option<&'a str>,
+}
+
+/// Keeps a connection to one origin up that has room for more tunnels.
+async fn keep<D: Dial>(origins: Rc<Origins>, origin: usize, dial: D) {
+    let (mut backoff, mut said) = (Backoff::new(), false);
+    loop {
+        while origins.has_room(origin) {
+            origins.wanted[origin].notified().await;
+        }
+        match connect(&origins, origin, &dial).await {
+            // A process that is about to go still answers; its successor will be at the same address.
+            Ok((control, _)) if origins.is_leaving(control.instance()) => {}
+            Ok((control, connected)) => {
+                (backoff, said) = (Backoff::new(), false);
+                let link = Rc::new(Link::new(origin, control.instance(), connected.trunk));
+                origins.add(Rc::clone(&link));
+                spawn_local(watch(Rc::clone(&origins), link, control, connected.ended));
+                continue;
+            }
+            Err(why) if !said => {
+                said = true;
+                warn!(event = "origin.unreachable", origin = %origins.addresses[origin], why, "further tries are silent");
+            }
+            Err(_) => {}
+        }
+        let wait = backoff.next(&mut *origins.chance.borrow_mut()).min(REDIAL_MAX);
+        sleep(Duration::from_millis(wait)).await;
+    }
+}
+
+async fn connect<D: Dial>(origins: &Rc<Origins>, origin: usize, dial: &D) -> Result<(Control, Connected), String> {
+    let address = &origins.addresses[origin];
+    let making = async {
+        let stream = dial.dial(address).await.map_err(|e| e.to_string())?;
+        let connected = Trunk::connect(stream, &origins.worker).await.map_err(|e| e.to_string())?;
+        let control = Control::open(&connected.trunk, &origins.edge, address).await.map_err(|e| e.to_string())?;
+        Ok((control, connected))
+    };
+    timeout(DIAL, making).await.unwrap_or_else(|_| Err("timed out".into()))
+}
+
+/// Listens to what the origin says about itself, until the connection is gone.
+async fn watch(origins: Rc<Origins>, link: Rc<Link>, mut control: Control, mut ended: oneshot::Receiver<LinkEnd>) {
+    let end = loop {
+        tokio::select! {
+            biased;
+            end = &mut ended => break end.unwrap_or(LinkEnd::Closed),
+            solicit = control.next() => match solicit {
+                Some(solicit) => origins.solicited(&link.instance, solicit),
+                None => {
+                    if link.leave_by.get().is_none() && !link.trunk.state().ended() {
+                        origins.solicited(&link.instance, UNANNOUNCED);
+                    }
+                    break ended.await.unwrap_or(LinkEnd::Closed);
+                }
+            },
+        }
+    };
+    origins.remove(&link, &end);
+}

@@ -1,0 +1,426 @@
+//! What the edge adds to a session's loop: attaches, at the right moment through the right origin.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use baton_link::{
+    Owner,
+    drive::Event,
+    tunnel::{Answer, Attempt},
+};
+use baton_process::{
+    log::UserShow,
+    metrics::{AttachKind, MoveKind, SessionState},
+    secrets::Secrets,
+};
+use baton_protocol::{
+    attach::{Attach, Refused, Verdict, Word},
+    error::CloseCause,
+    id::{Epoch, NodeName},
+    limits::{self, Millis},
+    session::{
+        EdgeSession, Half, HowEnded, Loss,
+        edge::{Attached, MoveReason},
+    },
+};
+use tokio::time::Sleep;
+use tracing::debug;
+
+use crate::{
+    backoff::Backoff,
+    origins::{Leave, Link, Origins, Permission, Resuming, Waiting},
+    pacing::Outcome,
+};
+
+/// What every session of an edge goes by.
+#[derive(Debug)]
+pub(crate) struct House {
+    pub(crate) origins: Rc<Origins>,
+    pub(crate) secrets: std::cell::RefCell<Secrets>,
+    pub(crate) dcr: bool,
+    pub(crate) show: UserShow,
+    /// The process ends and no successor takes the sessions.
+    pub(crate) closing: std::cell::Cell<bool>,
+}
+
+/// An attach on its way.
+#[derive(Debug)]
+struct Flight {
+    attempt: Attempt,
+    permission: Permission,
+    kind: AttachKind,
+    reason: MoveReason,
+    /// Where a resume goes.
+    home: Option<NodeName>,
+}
+
+/// A session's owner.
+pub(crate) struct Seat {
+    house: Rc<House>,
+    number: u64,
+    enrolled: bool,
+    client: String,
+    began: Millis,
+    /// The connection that carries the tunnel.
+    link: Option<Rc<Link>>,
+    flight: Option<Box<Flight>>,
+    waiting: Option<Box<Waiting>>,
+    backoff: Backoff,
+    not_before: Millis,
+    timer: Option<(Millis, Pin<Box<Sleep>>)>,
+    /// The origin that failed this session last.
+    failed: Option<usize>,
+    /// When to leave a connection that is solicited.
+    move_at: Option<Millis>,
+    /// Since when another tunnel has been needed, and since when there has been none.
+    needed_at: Option<Millis>,
+    detached_at: Option<Millis>,
+    /// Since when T_open has stood still, because the open waits for our own rate or for a home that is busy.
+    held_up_at: Option<Millis>,
+    state: Option<SessionState>,
+    /// Whether the client has got a byte: then a bare close is the only answer left.
+    answered: bool,
+}
+
+impl Seat {
+    pub(crate) fn new(house: Rc<House>, client: String, now: Millis) -> Self {
+        let number = house.origins.number();
+        Self {
+            house,
+            number,
+            enrolled: false,
+            client,
+            began: now,
+            link: None,
+            flight: None,
+            waiting: None,
+            backoff: Backoff::new(),
+            not_before: 0,
+            timer: None,
+            failed: None,
+            move_at: None,
+            needed_at: None,
+            detached_at: None,
+            held_up_at: None,
+            state: None,
+            answered: false,
+        }
+    }
+
+    /// Whether the client has got a byte from its broker.
+    pub(crate) fn answered(&self) -> bool {
+        self.answered
+    }
+
+    fn show(&mut self, half: &EdgeSession) {
+        let state = SessionState::of(half.state());
+        if state != self.state {
+            let metrics = &self.house.origins.metrics;
+            let tunnel = |state| i64::from(matches!(state, Some(SessionState::Live | SessionState::Moving)));
+            metrics.tunnels().inc_by(tunnel(state) - tunnel(self.state));
+            metrics.session(self.state, state);
+            self.state = state;
+        }
+    }
+
+    // ---- is an attach due?
+
+    /// Why an attach is due now; `Err(when)` if one will be.
+    fn due(&mut self, half: &EdgeSession, now: Millis) -> Result<Option<MoveReason>, Millis> {
+        if half.wants_attach() {
+            let reason = if half.tunnel().is_some() { MoveReason::BlackHole } else { MoveReason::Lost };
+            return Ok(Some(reason));
+        }
+        let solicited = self.link.as_ref().filter(|link| link.leave_by.get().is_some() && half.tunnel().is_some());
+        let Some(link) = solicited.filter(|_| self.house.dcr) else {
+            self.move_at = None;
+            return Ok(None);
+        };
+        if self.move_at.is_none() {
+            self.move_at = self.house.origins.move_at(link, now);
+        }
+        match self.move_at {
+            Some(at) if at > now => Err(at),
+            _ => Ok(Some(MoveReason::Solicited)),
+        }
+    }
+
+    /// Wakes the task at `at`. Pending unless that is now.
+    fn poll_until(&mut self, cx: &mut Context<'_>, at: Millis) -> Poll<()> {
+        if self.timer.as_ref().is_none_or(|(armed, _)| *armed != at) {
+            let clock = self.house.origins.worker.clock();
+            self.timer = Some((at, Box::pin(tokio::time::sleep_until(clock.instant(at)))));
+        }
+        let (_, timer) = self.timer.as_mut().expect("it was just set");
+        let fired = timer.as_mut().poll(cx);
+        if fired.is_ready() {
+            self.timer = None;
+        }
+        fired
+    }
+
+    // ---- leave
+
+    fn poll_leave(&mut self, half: &mut EdgeSession, reason: MoveReason, now: Millis, cx: &Context<'_>) -> Leave {
+        let origins = Rc::clone(&self.house.origins);
+        let Some(home) = half.home() else {
+            let leave = origins.poll_open(self.number, self.failed, cx);
+            self.hold_up(half, !matches!(leave, Leave::NoOrigin), now);
+            return leave;
+        };
+        if self.waiting.as_ref().is_some_and(|waiting| !waiting.link.is_usable()) {
+            self.waiting = None;
+        }
+        if self.waiting.is_none() {
+            let leaving = self.link.as_ref().filter(|_| reason == MoveReason::Solicited);
+            let ask = Resuming {
+                home,
+                unacked: half.pipe().outgoing().in_flight(),
+                failed: self.failed.or_else(|| {
+                    // The connection that swallowed what was sent is the last to try.
+                    self.link.as_ref().filter(|_| reason == MoveReason::BlackHole).map(|link| link.origin)
+                }),
+                leaving: leaving.map(|link| link.instance.as_str()),
+            };
+            match origins.queue_resume(self.number, &ask, cx) {
+                Ok(waiting) => self.waiting = Some(Box::new(waiting)),
+                Err(leave) => return leave,
+            }
+        }
+        match self.waiting.as_mut().and_then(|waiting| waiting.try_take()) {
+            Some(permission) => {
+                self.waiting = None;
+                Leave::Granted(permission)
+            }
+            None => Leave::Queued,
+        }
+    }
+
+    /// T_open stands still while the open waits for our own rate or a home that is busy.
+    fn hold_up(&mut self, half: &mut EdgeSession, held: bool, now: Millis) {
+        if let Some(since) = self.held_up_at.take() {
+            half.extend_open(now - since, self.began);
+        }
+        if held {
+            self.held_up_at = Some(now);
+        }
+    }
+
+    // ---- the attach
+
+    fn send(&mut self, half: &mut EdgeSession, permission: Permission, reason: MoveReason, now: Millis) {
+        let (epoch, attach, kind) = if half.home().is_none() {
+            self.hold_up(half, false, now);
+            let key = self.house.secrets.borrow_mut().session_key();
+            let Some((epoch, open)) = half.begin_open(key, Some(self.client.clone()), now) else { return };
+            (epoch, Attach::Open(open), AttachKind::Open)
+        } else {
+            let Some(resume) = half.begin_resume(reason, now) else { return };
+            (resume.epoch, Attach::Resume(resume), AttachKind::Resume)
+        };
+        let (link, authority) = (Rc::clone(&permission.link), &permission.link.instance);
+        match Attempt::send(&link.trunk, epoch, &attach, authority) {
+            Ok(attempt) => {
+                let home = half.home().cloned();
+                self.flight = Some(Box::new(Flight { attempt, permission, kind, reason, home }));
+            }
+            Err(error) => {
+                debug!(event = "attach.unsent", %epoch, %error);
+                half.handle_lost(epoch, Loss::Connection, now);
+                self.fail(link.origin, now, None);
+            }
+        }
+    }
+
+    /// Backs off after a failed attach.
+    fn fail(&mut self, origin: usize, now: Millis, wait: Option<Millis>) {
+        self.failed = Some(origin);
+        let wait = wait.unwrap_or_else(|| self.backoff.next(&mut *self.house.origins.chance.borrow_mut()));
+        self.not_before = now + wait;
+    }
+
+    fn handle_answer(&mut self, half: &mut EdgeSession, answer: Answer, now: Millis) -> Event {
+        let Some(flight) = self.flight.take() else { return Event::Changed };
+        let Flight { mut permission, kind, reason, attempt, .. } = *flight;
+        let origin = permission.link.origin;
+        match answer {
+            Answer::Accepted(accepted, tunnel) => {
+                permission.outcome = Outcome::Accepted;
+                self.house.origins.record(origin, Some(&accepted.home), Outcome::Accepted, false);
+                self.house.origins.metrics.attach_accepted(kind);
+                let attached = half.handle_accepted(attempt.epoch(), &accepted, now);
+                self.attached(half, attached, &permission.link, now);
+                Event::Tunnel(tunnel)
+            }
+            Answer::Refused(refused) => {
+                permission.outcome = Outcome::of(refused.verdict());
+                self.refused(half, &refused, &attempt, &permission, (kind, reason), now);
+                Event::Changed
+            }
+            Answer::Lost(loss) => {
+                self.note_failure(kind, reason, "lost");
+                let at_fault = loss == Loss::Reset;
+                self.house.origins.record(origin, half.home(), Outcome::Other, at_fault);
+                half.handle_lost(attempt.epoch(), loss, now);
+                self.fail(origin, now, None);
+                Event::Changed
+            }
+        }
+    }
+
+    fn attached(&mut self, half: &EdgeSession, attached: Attached, link: &Rc<Link>, now: Millis) {
+        let metrics = &self.house.origins.metrics;
+        let (sid, home) = (half.key().sid(), half.home().map_or("-", |home| home.as_str()));
+        let user = self.house.show.show(half.user().as_str());
+        match attached {
+            Attached::Opened => debug!(event = "session.open", %sid, %user, home, origin = link.instance),
+            Attached::Moved(moved) => {
+                metrics.moved(moved, now.saturating_sub(self.needed_at.unwrap_or(now)));
+                if let Some(since) = self.detached_at {
+                    metrics.reattached(now.saturating_sub(since));
+                }
+                let (reason, planned, epoch) = (moved.reason.word(), moved.planned, half.epoch());
+                debug!(event = "session.move", %sid, %user, home, origin = link.instance, %epoch, reason, planned);
+            }
+            Attached::Ignored | Attached::Contradicted => return,
+        }
+        self.link = Some(Rc::clone(link));
+        (self.failed, self.not_before, self.timer) = (None, 0, None);
+        (self.move_at, self.needed_at, self.detached_at) = (None, None, None);
+        self.backoff.reset();
+    }
+
+    fn refused(
+        &mut self,
+        half: &mut EdgeSession,
+        refused: &Refused,
+        attempt: &Attempt,
+        permission: &Permission,
+        (kind, reason): (AttachKind, MoveReason),
+        now: Millis,
+    ) {
+        let (verdict, origin) = (refused.verdict(), permission.link.origin);
+        let word = refused.word.map_or("unknown", Word::as_str);
+        self.note_failure(kind, reason, word);
+        let at_fault = matches!(verdict, Verdict::Draining | Verdict::Transient);
+        self.house.origins.record(origin, half.home(), permission.outcome, at_fault);
+        debug!(event = "attach.refused", sid = %half.key().sid(), word, origin = permission.link.instance);
+        if kind == AttachKind::Open && matches!(verdict, Verdict::Wait(_)) {
+            self.held_up_at = Some(now);
+        }
+        half.handle_refused(attempt.epoch(), refused, now);
+        match verdict {
+            Verdict::Wait(wait) => {
+                // Nothing failed: the same origin may be asked again.
+                self.fail(origin, now, Some(wait.clamp(1, limits::RETRY_AFTER_MAX)));
+                self.failed = None;
+            }
+            _ => self.fail(origin, now, None),
+        }
+    }
+
+    fn note_failure(&self, kind: AttachKind, reason: MoveReason, outcome: &'static str) {
+        let metrics = &self.house.origins.metrics;
+        metrics.attach_failed(kind, outcome);
+        if kind == AttachKind::Resume {
+            let kind = if reason == MoveReason::Solicited { MoveKind::Planned } else { MoveKind::Broken };
+            metrics.move_failed(kind, reason, outcome);
+        }
+    }
+}
+
+impl Owner for Seat {
+    type Half = EdgeSession;
+
+    fn poll(&mut self, cx: &mut Context<'_>, half: &mut EdgeSession, now: Millis) -> Poll<Event> {
+        if !std::mem::replace(&mut self.enrolled, true) {
+            self.house.origins.enroll(self.number, cx.waker());
+        }
+        self.show(half);
+        self.answered |= half.pipe().incoming().rcv() > 0;
+        if half.closed() {
+            return Poll::Pending;
+        }
+        if self.house.closing.get() {
+            half.abort(CloseCause::Shutdown, now);
+            return Poll::Ready(Event::Changed);
+        }
+        if !self.house.dcr && half.home().is_some() && half.tunnel().is_none() {
+            half.abort(CloseCause::Grace, now);
+            return Poll::Ready(Event::Changed);
+        }
+        if let Some(flight) = &mut self.flight {
+            let Poll::Ready(answer) = flight.attempt.poll_answer(cx) else { return Poll::Pending };
+            return Poll::Ready(self.handle_answer(half, answer, now));
+        }
+        self.poll_attach(cx, half, now)
+    }
+
+    fn end_attempt(&mut self, epoch: Epoch, how: HowEnded) {
+        let Some(mut flight) = self.flight.take_if(|flight| flight.attempt.epoch() == epoch) else { return };
+        if how == HowEnded::TimedOut {
+            flight.permission.outcome = Outcome::TimedOut;
+            self.timed_out(&flight);
+        }
+    }
+
+    fn lost(&mut self, half: &EdgeSession, loss: Loss, now: Millis) {
+        self.detached_at.get_or_insert(now);
+        self.needed_at.get_or_insert(now);
+        if loss != Loss::EndStream {
+            self.failed = self.link.as_ref().map(|link| link.origin);
+        }
+        self.link = None;
+        self.move_at = None;
+        debug!(event = "session.detached", sid = %half.key().sid(), ?loss);
+    }
+}
+
+impl Seat {
+    fn poll_attach(&mut self, cx: &mut Context<'_>, half: &mut EdgeSession, now: Millis) -> Poll<Event> {
+        let reason = match self.due(half, now) {
+            Ok(Some(reason)) => reason,
+            Ok(None) => {
+                self.waiting = None;
+                return Poll::Pending;
+            }
+            Err(at) => {
+                return self.poll_until(cx, at).map(|()| Event::Changed);
+            }
+        };
+        self.needed_at.get_or_insert(now);
+        if self.not_before > now {
+            let at = self.not_before;
+            return self.poll_until(cx, at).map(|()| Event::Changed);
+        }
+        match self.poll_leave(half, reason, now, cx) {
+            Leave::Granted(permission) => {
+                self.send(half, permission, reason, now);
+                Poll::Ready(Event::Changed)
+            }
+            Leave::Queued | Leave::NoOrigin => Poll::Pending,
+            Leave::After(wait) => self.poll_until(cx, now + wait).map(|()| Event::Changed),
+        }
+    }
+
+    fn timed_out(&mut self, flight: &Flight) {
+        self.note_failure(flight.kind, flight.reason, "timeout");
+        let (origin, now) = (flight.permission.link.origin, self.house.origins.worker.now());
+        self.house.origins.record(origin, flight.home.as_ref(), Outcome::TimedOut, true);
+        self.fail(origin, now, None);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let origins = &self.house.origins;
+        origins.forget(self.number);
+        let tunnel = matches!(self.state, Some(SessionState::Live | SessionState::Moving));
+        origins.metrics.tunnels().dec_by(i64::from(tunnel));
+        origins.metrics.session(self.state, None);
+    }
+}
