@@ -1,6 +1,7 @@
 //! The `baton` binary: one file per verb.
 
 mod broker_sim;
+mod edge;
 mod flags;
 
 use std::process::ExitCode;
@@ -25,12 +26,15 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
+    /// Run an edge: where clients connect
+    Edge(Flags),
     /// Run a simulated MQTT broker with the broker's half of the protocol inside
     BrokerSim(Flags),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().verb {
+        Verb::Edge(flags) => edge::run(flags),
         Verb::BrokerSim(flags) => broker_sim::run(flags),
     }
 }

@@ -14,7 +14,7 @@ const BATON: &str = env!("CARGO_BIN_EXE_baton");
 /// Longest wait for what takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Every role, with a key that is its own.
-const ROLES: [(&str, &str); 1] = [("broker-sim", "broker_sim.listen")];
+const ROLES: [(&str, &str); 2] = [("edge", "edge.listen"), ("broker-sim", "broker_sim.listen")];
 
 fn baton(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(BATON);
