@@ -116,6 +116,7 @@ fn an_address_in_use_exits_1_and_is_named() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "this test has no runtime that a blocking connect could stop")]
 fn a_drain_exits_0_when_the_clients_have_left_and_3_when_one_stays() {
     let layout = Layout { edges: 0, origins: 0, ..Layout::new(BATON) }.set(Role::BrokerSim, "drain.deadline", "200ms");
     let mut tier = Tier::new(layout).expect("a tier");
