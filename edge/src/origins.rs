@@ -15,7 +15,7 @@ use std::{
 
 use baton_link::{LinkEnd, Trunk, Worker, control::Control, rate::Rate, settings::TUNNELS_PER_TRUNK, trunk::Connected};
 use baton_process::{health::Ready, metrics::Metrics, net::Dial};
-use baton_protocol::{capsule::Solicit, id::NodeName, limits::Millis, session::edge::MoveReason};
+use baton_protocol::{capsule::Solicit, id::NodeName, limits::Millis};
 use rand::{RngExt, rngs::SmallRng};
 use tokio::{
     sync::{Notify, oneshot},
@@ -346,6 +346,7 @@ async fn watch(origins: Rc<Origins>, link: Rc<Link>, mut control: Control, mut e
                     if link.leave_by.get().is_none() && !link.trunk.state().ended() {
                         origins.solicited(&link.instance, UNANNOUNCED);
                     }
+                    control.end();
                     break ended.await.unwrap_or(LinkEnd::Closed);
                 }
             },

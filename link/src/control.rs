@@ -19,8 +19,7 @@ const INSTANCE_BYTES: usize = 128;
 #[derive(Debug)]
 pub struct Control {
     instance: String,
-    /// Held so that the stream stays open.
-    _send: SendStream<Bytes>,
+    send: SendStream<Bytes>,
     recv: RecvStream,
     decoder: Decoder,
     data: Bytes,
@@ -47,7 +46,7 @@ impl Control {
         let instance = instance.filter(|name| !name.is_empty() && name.len() <= INSTANCE_BYTES);
         let instance = instance.ok_or_else(|| LinkEnd::Garbage("dcr-instance is missing or malformed".into()))?;
         let (instance, recv) = (instance.to_owned(), response.into_body());
-        Ok(Self { instance, _send: send, recv, decoder: Decoder::default(), data: Bytes::new() })
+        Ok(Self { instance, send, recv, decoder: Decoder::default(), data: Bytes::new() })
     }
 
     /// The process at the other end: its name and boot id.
@@ -75,6 +74,14 @@ impl Control {
             self.data = self.recv.data().await?.ok()?;
             let _ = self.recv.flow_control().release_capacity(self.data.len());
         }
+    }
+}
+
+impl Control {
+    /// Ends our half too, so that the connection can end when its tunnels have.
+    pub fn end(mut self) {
+        // Fails only for a connection that is gone.
+        let _ = self.send.send_data(Bytes::new(), true);
     }
 }
 

@@ -56,7 +56,7 @@ pub struct Limits {
     pub connect_bytes: usize,
     /// Milliseconds for a whole CONNECT to arrive.
     pub connect_time: Millis,
-    /// Bytes that a session may have under way in one direction.
+    /// Bytes that a session may have under way in one direction; at most what a stream of HTTP/2 has room for here.
     pub window: u64,
     /// Payload bytes held, all sessions together.
     pub buffered_bytes: u64,
@@ -143,7 +143,7 @@ impl Limits {
         let limits = Self {
             connect_bytes: as_usize(reader.size("limits.connect_bytes", limits::CONNECT_BYTES as u64, KIB..=256 * MIB)),
             connect_time: reader.duration("limits.connect_time", limits::CONNECT, 100..=300 * SECOND),
-            window: reader.size("limits.window", limits::WINDOW, 16 * KIB..=16 * MIB),
+            window: reader.size("limits.window", limits::WINDOW, 16 * KIB..=limits::WINDOW),
             buffered_bytes: reader.size("limits.buffered_bytes", GIB, MIB..=1024 * GIB),
             sessions: as_usize(reader.count("limits.sessions", 100_000, 1..=10_000_000)),
             open_wait: reader.duration("limits.open_wait", limits::OPEN, 100..=limits::OPEN_MAX),
