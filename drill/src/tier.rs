@@ -127,6 +127,8 @@ pub struct Tier {
     ports: Ports,
     watchdog: Watchdog,
     directory: PathBuf,
+    /// Whether the directory outlives the tier.
+    keep: bool,
 }
 
 impl Tier {
@@ -142,7 +144,7 @@ impl Tier {
         let watchdog = Watchdog::start().map_err(io_error("starting the watchdog"))?;
         fs::create_dir_all(&directory).map_err(io_error(format!("creating {}", directory.display())))?;
         let nodes = layout.nodes(&mut ports, &directory)?;
-        Ok(Self { layout, nodes, ports, watchdog, directory })
+        Ok(Self { layout, nodes, ports, watchdog, directory, keep: false })
     }
 
     /// Starts every process that isn't running, brokers first, and waits until all are ready.
@@ -293,6 +295,19 @@ impl Tier {
         self.nodes.iter().filter(|node| node.role == role).map(|node| node.name.clone()).collect()
     }
 
+    /// All processes in the order in which they are started, running or not.
+    pub fn nodes(&self) -> impl Iterator<Item = (&str, Role)> {
+        self.nodes.iter().map(|node| (node.name.as_str(), node.role))
+    }
+
+    /// Gives the running processes, their logs and ports up to whoever wants them: nothing is killed.
+    pub fn leave_running(mut self) {
+        for child in self.nodes.iter_mut().filter_map(|node| node.child.take()) {
+            self.watchdog.forget(child.id());
+        }
+        self.keep = true;
+    }
+
     /// The command that a process is started with, to show it.
     ///
     /// # Errors
@@ -343,7 +358,7 @@ impl Tier {
         self.ports.next().map_err(io_error("picking a port"))
     }
 
-    /// Where logs and generated files are, until the tier is dropped; kept after a panic.
+    /// Where logs and generated files are, until the tier is dropped; kept after a panic, or if processes are left.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
@@ -394,7 +409,9 @@ impl Drop for Tier {
             }
             return eprintln!("--- all of it is in {}", self.directory.display());
         }
-        // A directory that stays behind is in the temporary one.
-        drop(fs::remove_dir_all(&self.directory));
+        if !self.keep {
+            // Where it can't be removed, it stays among other temporary files.
+            drop(fs::remove_dir_all(&self.directory));
+        }
     }
 }

@@ -123,3 +123,46 @@ fn processes_that_cannot_work_are_reported_with_what_they_said() {
     let error = tier.metrics("broker-1").unwrap_err();
     assert!(matches!(error, Error::NoSuchNode(_)), "{error}");
 }
+
+/// Whether a process is still there, or was and nobody reaped it.
+fn exists(pid: u32) -> bool {
+    std::path::Path::new(&format!("/proc/{pid}")).exists()
+}
+
+#[test]
+fn a_panic_leaves_no_process_but_the_logs() {
+    let Some(tier) = mosquitto() else { return };
+    let (pid, directory) = (tier.pid("broker-1").unwrap(), tier.directory().to_owned());
+    assert!(exists(pid));
+    let panicked = std::thread::spawn(move || {
+        let _tier = tier;
+        panic!("on purpose");
+    });
+    assert!(panicked.join().is_err());
+    assert!(!exists(pid));
+    assert!(directory.join("broker-1.log").exists());
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn a_tier_that_is_left_runs_on() {
+    let Some(tier) = mosquitto() else { return };
+    let (pid, plan, directory) = (tier.pid("broker-1").unwrap(), plan(&tier, "left", 2), tier.directory().to_owned());
+    tier.leave_running();
+    let load = Load::start(plan).unwrap();
+    load.ready(PATIENCE).unwrap();
+    let id = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+    rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
+    load.until(PATIENCE, |progress| progress.counts.dropped == 2).unwrap();
+    rustix::process::waitpid(Some(id), rustix::process::WaitOptions::empty()).unwrap();
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn a_tier_that_is_dropped_leaves_nothing() {
+    let Some(tier) = mosquitto() else { return };
+    let (pid, directory) = (tier.pid("broker-1").unwrap(), tier.directory().to_owned());
+    tier.stop("broker-1").unwrap();
+    drop(tier);
+    assert!(!exists(pid) && !directory.exists());
+}
