@@ -127,7 +127,11 @@ impl Turns {
                     return Poll::Ready(closing);
                 }
             }
-            changed |= self.receive(cx, owner, half, now);
+            match self.receive(cx, owner, half, now) {
+                Done::Closed(closing) => return Poll::Ready(closing),
+                Done::Something => changed = true,
+                Done::Nothing => {}
+            }
             self.write(cx, half, local, now);
             self.read(cx, half, local, now);
             self.send(cx, half, now);
@@ -146,13 +150,17 @@ impl Turns {
         Poll::Pending
     }
 
-    /// Tunnel to half. True if the tunnel is gone, so that the owner has something to do.
-    fn receive<O: Owner>(&mut self, cx: &mut Context<'_>, owner: &mut O, half: &mut O::Half, now: Millis) -> bool {
-        let Some(tunnel) = &mut self.tunnel else { return false };
+    /// Tunnel to half.
+    fn receive<O: Owner>(&mut self, cx: &mut Context<'_>, owner: &mut O, half: &mut O::Half, now: Millis) -> Done {
+        let Some(tunnel) = &mut self.tunnel else { return Done::Nothing };
         let epoch = tunnel.epoch();
         let Poll::Ready(dry) = tunnel.poll_pieces(cx, |piece| half.handle_piece(epoch, piece, now)) else {
-            return false;
+            return Done::Nothing;
         };
+        // What the last pieces brought about goes out on this tunnel if it is still there to be ended.
+        if let Done::Closed(closing) = self.outputs(owner, half, None, now) {
+            return Done::Closed(closing);
+        }
         match dry {
             Dry::Garbage(error) => {
                 tracing::debug!(event = "tunnel.garbage", %epoch, %error);
@@ -161,12 +169,12 @@ impl Turns {
             Dry::Lost(loss) => {
                 if let Some(tunnel) = self.tunnel.take() {
                     tunnel.end(if loss == Loss::EndStream { HowEnded::EndStream } else { HowEnded::Reset });
+                    half.handle_lost(epoch, loss, now);
+                    owner.lost(half, loss, now);
                 }
-                half.handle_lost(epoch, loss, now);
-                owner.lost(half, loss, now);
             }
         }
-        true
+        Done::Something
     }
 
     /// Half to local socket.
