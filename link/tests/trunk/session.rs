@@ -89,10 +89,13 @@ impl Owner for EdgeOwner {
     }
 }
 
-/// Takes the tunnels that the accepting ends have made.
+/// Answers an attach with a 200.
+type Accept = Box<dyn FnOnce(Epoch, http::Response<()>) -> Tunnel>;
+
+/// Attaches that the accepting ends have got.
 #[derive(Default)]
 struct Arrivals {
-    tunnels: RefCell<VecDeque<(Attach, Box<dyn FnOnce(Epoch, http::Response<()>) -> Tunnel>)>>,
+    tunnels: RefCell<VecDeque<(Attach, Accept)>>,
     waker: RefCell<Option<Waker>>,
 }
 
