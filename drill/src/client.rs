@@ -269,7 +269,12 @@ impl Board {
     }
 
     fn topic(&self, number: u32) -> String {
-        format!("{}/{number}", self.topics)
+        Self::topic_of(&self.topics, number)
+    }
+
+    /// What a board whose topics are called `topics` calls this one.
+    pub(crate) fn topic_of(topics: &str, number: u32) -> String {
+        format!("{topics}/{number}")
     }
 
     fn gate(&self, publisher: u32) -> Rc<Gate> {

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::{
     client::{Board, Client, Counts, Options, Pace, Publishing, State},
     ledger::{Latency, Totals, Verdict},
-    mqtt::Qos,
+    mqtt::{Qos, encode::Will},
     stage::Stage,
 };
 
@@ -35,6 +35,8 @@ pub enum Shape {
     OneWay,
     /// Groups of one publisher and this many receivers.
     Fans(u32),
+    /// Each client publishes to itself: no one's messages depend on anybody else.
+    Selves,
 }
 
 /// How fast.
@@ -63,6 +65,11 @@ pub struct Plan {
     pub payload: usize,
     /// MQTT keep alive in seconds.
     pub keep_alive: u16,
+    /// Whether each client has a will, to the topic that it publishes to: a broker that publishes one shows in the
+    /// verdict as a stray.
+    pub wills: bool,
+    /// Whether each client leaves a will on the topic that it publishes to. Whoever hears one enters it as a stray.
+    pub wills: bool,
     /// Begins client ids and topics, so that loads don't meet.
     pub name: String,
     /// Local addresses 127.0.0.1 … to connect from; 0 leaves it to the kernel.
@@ -82,6 +89,7 @@ impl Plan {
             tempo: Tempo::Rate(clients),
             payload: 64,
             keep_alive: 60,
+            wills: false,
             name: name.to_owned(),
             sources: 0,
             patience: Duration::from_secs(30),
@@ -101,6 +109,7 @@ impl Plan {
             Shape::OneWay => u32::from(number.is_multiple_of(2) && number + 1 < self.clients),
             Shape::Fans(fan) if number.is_multiple_of(fan + 1) => fan.min(self.clients - 1 - number),
             Shape::Fans(_) => 0,
+            Shape::Selves => 1,
         }
     }
 
@@ -111,6 +120,7 @@ impl Plan {
             Shape::Pairs => Some(number ^ 1).filter(|partner| *partner < self.clients),
             Shape::OneWay => (number % 2 == 1).then(|| number - 1),
             Shape::Fans(fan) => Some(number - number % (fan + 1)).filter(|publisher| *publisher != number),
+            Shape::Selves => Some(number),
         }
     }
 
@@ -133,11 +143,19 @@ impl Plan {
         let [.., low] = number.to_be_bytes();
         let source =
             low.checked_rem(self.sources).map(|nth| IpAddr::V4(Ipv4Addr::new(127, 0, 0, nth.saturating_add(1))));
+        let topic = Board::topic_of(&self.name, number);
+        let will = self.wills.then(|| Will { topic, payload: b"will".to_vec(), qos: Qos::AtMostOnce });
         Options {
             source,
             keep_alive: self.keep_alive,
+            will,
             subscriptions: self.publisher(number).into_iter().collect(),
             publishing,
+            will: self.wills.then(|| Will {
+                topic: format!("{}/{number}", self.name),
+                payload: b"the will".to_vec(),
+                qos: Qos::AtLeastOnce,
+            }),
             patience: self.patience,
             ..Options::new(number, address, self.client_id(number))
         }
@@ -368,7 +386,7 @@ mod tests {
 
     #[test]
     fn whoever_publishes_is_heard_by_as_many_as_it_believes() {
-        for shape in [Shape::Idle, Shape::Pairs, Shape::OneWay, Shape::Fans(1), Shape::Fans(3)] {
+        for shape in [Shape::Idle, Shape::Pairs, Shape::OneWay, Shape::Fans(1), Shape::Fans(3), Shape::Selves] {
             for clients in 0..12 {
                 let plan = plan(shape, clients);
                 for publisher in 0..clients {

@@ -96,6 +96,32 @@ fn a_killed_broker_drops_everybody_and_comes_back_on_its_port() {
 }
 
 #[test]
+fn a_will_is_a_stray_at_whoever_hears_it() {
+    let Some(tier) = mosquitto() else { return };
+    let load = Load::start(Plan { wills: true, ..plan(&tier, "wills", 4) }).unwrap();
+    load.ready(PATIENCE).unwrap();
+    load.client(0, Client::leave).unwrap();
+    load.until(PATIENCE, |progress| progress.counts.left == 1).unwrap();
+    load.client(2, Client::abort).unwrap();
+    load.until(PATIENCE, |progress| progress.totals.received == 1).unwrap();
+    let verdict = load.finish(PATIENCE).verdict;
+    assert_eq!((verdict.strays, verdict.is_clean()), (1, false), "{verdict}");
+    assert_eq!(verdict.first_fault.as_deref(), Some("client 3 got 4 bytes that nobody published"));
+}
+
+#[test]
+fn who_publishes_to_itself_needs_nobody() {
+    let Some(tier) = mosquitto() else { return };
+    let plan = Plan { shape: Shape::Selves, tempo: Tempo::Closed(2), ..plan(&tier, "selves", 1) };
+    let load = Load::start(plan).unwrap();
+    load.ready(PATIENCE).unwrap();
+    load.publish();
+    load.received(30, PATIENCE).unwrap();
+    let report = load.finish(PATIENCE);
+    assert!(report.verdict.is_clean(), "{report}");
+}
+
+#[test]
 fn a_stopped_broker_is_silent_and_goes_on() {
     let Some(tier) = mosquitto() else { return };
     let load = Load::start(Plan { tempo: Tempo::Rate(500), ..plan(&tier, "stopped", 10) }).unwrap();
