@@ -12,6 +12,7 @@
 //! | [`log`] | what goes to standard error |
 //! | [`metrics`] | the numbers of a process |
 //! | [`net`] | byte streams and where they come from |
+//! | [`offenders`] | peers that sent garbage: one line in the log each |
 //! | [`phase`] | where a process is in its life |
 //! | [`role`] | the roles a process can have |
 //! | [`run`] | a role process from its first line of log to its exit code |
@@ -25,6 +26,7 @@ pub mod health;
 pub mod log;
 pub mod metrics;
 pub mod net;
+pub mod offenders;
 pub mod phase;
 pub mod role;
 pub mod run;

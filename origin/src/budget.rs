@@ -1,0 +1,167 @@
+//! Bytes that wait in the tunnels because their destination doesn't take them, against one limit for the process.
+//!
+//! Only tunnels that hold something are in the table: an idle or a flowing one costs nothing here.
+
+use std::{
+    cell::{Cell, RefCell},
+    cmp::Reverse,
+    collections::BTreeMap,
+    rc::Rc,
+    task::{Context, Waker},
+};
+
+use baton_process::metrics::{Gauge, Metrics};
+
+/// Of the limit, what is left after tunnels were cut: one search frees so much that the next is far away.
+const AFTER_CUT: (u64, u64) = (7, 8);
+
+struct Holder {
+    bytes: usize,
+    cut: bool,
+    waker: Waker,
+}
+
+/// What all tunnels hold together.
+pub(crate) struct Budget {
+    limit: u64,
+    held: Cell<u64>,
+    holders: RefCell<BTreeMap<u64, Holder>>,
+    next: Cell<u64>,
+    buffered: Gauge,
+    used: Gauge,
+}
+
+/// One tunnel's part.
+pub(crate) struct Share {
+    budget: Rc<Budget>,
+    id: u64,
+    bytes: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: u64, metrics: &Metrics) -> Rc<Self> {
+        Rc::new(Self {
+            limit,
+            held: Cell::new(0),
+            holders: RefCell::default(),
+            next: Cell::new(0),
+            buffered: metrics.buffered_bytes("splice"),
+            used: metrics.limit("buffered_bytes", limit),
+        })
+    }
+
+    /// Whether new work is to be refused: half is in use, and what is there may yet grow.
+    pub(crate) fn is_short(&self) -> bool {
+        self.held.get() > self.limit / 2
+    }
+
+    /// A new tunnel's part.
+    pub(crate) fn share(self: &Rc<Self>) -> Share {
+        let id = self.next.replace(self.next.get() + 1);
+        Share { budget: Rc::clone(self), id, bytes: 0 }
+    }
+
+    fn set_held(&self, held: u64) {
+        self.held.set(held);
+        let shown = i64::try_from(held).unwrap_or(i64::MAX);
+        self.buffered.set(shown);
+        self.used.set(shown);
+    }
+
+    /// Cuts the tunnels that hold most. Their sessions resume, and what they held is sent again by those who have it.
+    fn cut_largest(&self) {
+        let mut holders = self.holders.borrow_mut();
+        let mut largest: Vec<_> =
+            holders.iter().filter(|(_, holder)| !holder.cut).map(|(id, holder)| (Reverse(holder.bytes), *id)).collect();
+        largest.sort_unstable();
+        let mut held: u64 = largest.iter().map(|(Reverse(bytes), _)| *bytes as u64).sum();
+        for (Reverse(bytes), id) in largest {
+            if held <= self.limit / AFTER_CUT.1 * AFTER_CUT.0 {
+                break;
+            }
+            held -= bytes as u64;
+            if let Some(holder) = holders.get_mut(&id) {
+                holder.cut = true;
+                holder.waker.wake_by_ref();
+            }
+        }
+        tracing::warn!(event = "origin.over_budget", held = self.held.get(), limit = self.limit);
+    }
+}
+
+impl Share {
+    /// The tunnel holds so many bytes now. False: too much is held altogether, and this tunnel is to go.
+    pub(crate) fn hold(&mut self, bytes: usize, cx: &Context<'_>) -> bool {
+        if bytes == self.bytes {
+            return bytes == 0 || !self.is_cut();
+        }
+        let before = std::mem::replace(&mut self.bytes, bytes);
+        let budget = &self.budget;
+        let held = budget.held.get() + bytes as u64 - before as u64;
+        budget.set_held(held);
+        if bytes == 0 {
+            return !budget.holders.borrow_mut().remove(&self.id).is_some_and(|holder| holder.cut);
+        }
+        let mut holders = budget.holders.borrow_mut();
+        let holder = holders.entry(self.id);
+        let holder = holder.or_insert_with(|| Holder { bytes, cut: false, waker: cx.waker().clone() });
+        holder.bytes = bytes;
+        drop(holders);
+        if bytes > before && held > budget.limit {
+            budget.cut_largest();
+        }
+        !self.is_cut()
+    }
+
+    fn is_cut(&self) -> bool {
+        self.budget.holders.borrow().get(&self.id).is_some_and(|holder| holder.cut)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.budget.holders.borrow_mut().remove(&self.id);
+            self.budget.set_held(self.budget.held.get() - self.bytes as u64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn the_largest_go_when_all_hold_too_much() {
+        let metrics = Metrics::new("origin");
+        let budget = Budget::new(800, &metrics);
+        let cx = &Context::from_waker(Waker::noop());
+        let mut shares: Vec<_> = (0..4).map(|_| budget.share()).collect();
+        let held = [100, 300, 150, 250];
+        assert!(shares.iter_mut().zip(held).all(|(share, bytes)| share.hold(bytes, cx)), "800 is within the limit");
+        assert!(budget.is_short());
+        assert!(shares[0].hold(101, cx), "the one that went over isn't the largest");
+        let kept: Vec<_> = shares.iter_mut().zip([101, 300, 150, 250]).map(|(s, bytes)| s.hold(bytes, cx)).collect();
+        assert_eq!(kept, [true, false, true, true], "one is enough to get below 7/8");
+        shares.remove(1);
+        assert_eq!(budget.held.get(), 501);
+        assert!(metrics.encode().contains("baton_buffered_bytes{where=\"splice\"} 501"));
+        shares.iter_mut().for_each(|share| assert!(share.hold(0, cx)));
+        assert!(!budget.is_short() && budget.holders.borrow().is_empty());
+        drop(shares);
+        assert_eq!(budget.held.get(), 0);
+    }
+
+    #[test]
+    fn what_was_cut_stays_cut() {
+        let budget = Budget::new(80, &Metrics::new("origin"));
+        let cx = &Context::from_waker(Waker::noop());
+        let (mut large, mut small) = (budget.share(), budget.share());
+        assert!(large.hold(60, cx));
+        assert!(small.hold(21, cx));
+        assert!(!large.hold(0, cx), "even if its destination has taken everything meanwhile");
+        assert!(small.hold(30, cx));
+    }
+}
