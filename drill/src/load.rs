@@ -68,8 +68,6 @@ pub struct Plan {
     /// Whether each client has a will, to the topic that it publishes to: a broker that publishes one shows in the
     /// verdict as a stray.
     pub wills: bool,
-    /// Whether each client leaves a will on the topic that it publishes to. Whoever hears one enters it as a stray.
-    pub wills: bool,
     /// Begins client ids and topics, so that loads don't meet.
     pub name: String,
     /// Local addresses 127.0.0.1 … to connect from; 0 leaves it to the kernel.
@@ -143,16 +141,13 @@ impl Plan {
         let [.., low] = number.to_be_bytes();
         let source =
             low.checked_rem(self.sources).map(|nth| IpAddr::V4(Ipv4Addr::new(127, 0, 0, nth.saturating_add(1))));
-        let topic = Board::topic_of(&self.name, number);
-        let will = self.wills.then(|| Will { topic, payload: b"will".to_vec(), qos: Qos::AtMostOnce });
         Options {
             source,
             keep_alive: self.keep_alive,
-            will,
             subscriptions: self.publisher(number).into_iter().collect(),
             publishing,
             will: self.wills.then(|| Will {
-                topic: format!("{}/{number}", self.name),
+                topic: Board::topic_of(&self.name, number),
                 payload: b"the will".to_vec(),
                 qos: Qos::AtLeastOnce,
             }),

@@ -106,7 +106,7 @@ fn a_will_is_a_stray_at_whoever_hears_it() {
     load.until(PATIENCE, |progress| progress.totals.received == 1).unwrap();
     let verdict = load.finish(PATIENCE).verdict;
     assert_eq!((verdict.strays, verdict.is_clean()), (1, false), "{verdict}");
-    assert_eq!(verdict.first_fault.as_deref(), Some("client 3 got 4 bytes that nobody published"));
+    assert_eq!(verdict.first_fault.as_deref(), Some("client 3 got 8 bytes that nobody published"));
 }
 
 #[test]
