@@ -1,15 +1,17 @@
 //! The `baton` binary: one file per verb.
 
+mod bench;
 mod broker_sim;
 mod edge;
 mod flags;
+mod origin;
 
 use std::process::ExitCode;
 
 use baton_protocol::session::snapshot;
 use clap::{Parser, Subcommand};
 
-use self::flags::Flags;
+use self::{bench::Bench, flags::Flags};
 
 /// The program, its commit, and what it speaks with others of its kind.
 const VERSION: &str =
@@ -28,13 +30,20 @@ struct Cli {
 enum Verb {
     /// Run an edge: where clients connect
     Edge(Flags),
+    /// Run an origin: routes tunnels to homes, and hands them over when it goes
+    Origin(Flags),
     /// Run a simulated MQTT broker with the broker's half of the protocol inside
     BrokerSim(Flags),
+    /// Measure what the tier is held to, with nothing else installed
+    #[command(subcommand)]
+    Bench(Bench),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().verb {
         Verb::Edge(flags) => edge::run(flags),
+        Verb::Origin(flags) => origin::run(flags),
         Verb::BrokerSim(flags) => broker_sim::run(flags),
+        Verb::Bench(bench) => bench::run(bench),
     }
 }

@@ -1,0 +1,239 @@
+//! Many clients and messages while origins leave and die in a row.
+
+use std::{error::Error, time::Duration};
+
+use baton_drill::{
+    load::{Load, Plan, Tempo},
+    tier::{Broker, Layout, Role, Tier},
+};
+use clap::{Args, ValueEnum};
+
+use super::{Figures, figure::Figure, machine, pause::Watch};
+
+/// Time for the slowest step: connecting all clients, or recovering from a fault.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Local addresses that the clients connect from.
+const SOURCES: u8 = 4;
+const EDGES: u16 = 2;
+const ORIGINS: u16 = 3;
+const HOMES: u16 = 3;
+
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Clients, which publish to each other in pairs
+    #[arg(long, default_value_t = 2_000)]
+    clients: u32,
+    /// Messages a second, of all together; QoS 0, 1 and 2 in turn
+    #[arg(long, default_value_t = 5_000)]
+    rate: u32,
+    /// Times that an origin is drained and restarted
+    #[arg(long, default_value_t = 20)]
+    drains: u32,
+    /// Times that an origin is killed and restarted
+    #[arg(long, default_value_t = 20)]
+    kills: u32,
+    /// The broker behind the tier
+    #[arg(long, default_value = "sim")]
+    broker: WhichBroker,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum WhichBroker {
+    /// broker-sim, the homes within
+    Sim,
+    /// mosquitto, if it is installed, with three sidecars
+    Mosquitto,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Drain,
+    Kill,
+}
+
+impl Fault {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Drain => "drain",
+            Self::Kill => "kill",
+        }
+    }
+}
+
+pub(super) fn run(options: &Options) -> Figures {
+    let broker = match options.broker {
+        WhichBroker::Sim => Broker::Sim,
+        WhichBroker::Mosquitto => Broker::Mosquitto,
+    };
+    let layout = Layout { edges: EDGES, origins: ORIGINS, homes: HOMES, broker, ..Layout::new(machine::program()?) };
+    let mut tier = Tier::new(layout)?;
+    let Options { clients, rate, drains, kills, .. } = options;
+    println!("set-up:  {EDGES} edges, {ORIGINS} origins, {HOMES} homes before {}", tier_broker(broker));
+    println!("         {clients} clients with wills, {rate} messages/s of 64 bytes, QoS 0, 1 and 2 in turn");
+    println!("         {drains} drains and {kills} kills in turn, each of the origin with the most tunnels");
+    println!();
+    tier.start_all()?;
+    let plan = Plan {
+        sources: SOURCES,
+        tempo: Tempo::Rate(*rate),
+        wills: true,
+        ..Plan::new("endurance", &tier.edges(), *clients)
+    };
+    let load = Load::start(plan)?;
+    load.ready(PATIENCE)?;
+    load.publish();
+    load.received(2 * u64::from(*rate), PATIENCE)?;
+    // What was before the first fault isn't its latency.
+    let _ = load.take_latency();
+
+    let before = Account::take(&tier, broker)?;
+    let mut course = Course { tier, load, rate: *rate, at_fault: 0, unhit: 0 };
+    println!("      time  fault  origin    tunnels  planned  broken  recovered  latency of the messages meanwhile");
+    let watch = Watch::start();
+    for fault in faults(*drains, *kills) {
+        course.one(fault, &watch)?;
+    }
+    let after = Account::take(&course.tier, broker)?;
+    let Course { load, at_fault, unhit, .. } = course;
+    let report = load.finish(PATIENCE);
+    let total = report.verdict.total();
+    println!("clients: {report}");
+    let count = |n: u64| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+    Ok(vec![
+        Figure::none("endurance: clients dropped", count(report.verdict.dropped())),
+        Figure::none("endurance: messages lost", count(total.lost)),
+        Figure::none("endurance: messages duplicated", count(total.duplicated)),
+        Figure::none("endurance: messages reordered", count(total.reordered)),
+        Figure::none("endurance: acknowledgements missing", count(total.unacknowledged)),
+        Figure::none("endurance: new CONNECTs at the broker", after.connects - before.connects),
+        Figure::none("endurance: wills and other strays", after.wills - before.wills + count(report.verdict.strays)),
+        Figure::none("endurance: broken moves in drains", f64::from(at_fault)),
+        Figure::none("endurance: faults that hit nothing", f64::from(unhit)),
+    ])
+}
+
+fn tier_broker(broker: Broker) -> &'static str {
+    match broker {
+        Broker::Sim => "one broker-sim",
+        Broker::Mosquitto => "one mosquitto, a sidecar each",
+        Broker::At(_) => "a broker elsewhere",
+    }
+}
+
+/// Both kinds in turn for as long as there are any.
+fn faults(drains: u32, kills: u32) -> Vec<Fault> {
+    let turn = |nth| [(nth < drains).then_some(Fault::Drain), (nth < kills).then_some(Fault::Kill)];
+    (0..drains.max(kills)).flat_map(turn).flatten().collect()
+}
+
+/// What the broker saw.
+struct Account {
+    connects: f64,
+    wills: f64,
+}
+
+impl Account {
+    fn take(tier: &Tier, broker: Broker) -> Result<Self, Box<dyn Error>> {
+        if broker == Broker::Sim {
+            let samples = tier.metrics("broker-1")?;
+            let total = |name| samples.value(name, &[]).ok_or(format!("broker-sim doesn't say {name}"));
+            return Ok(Self {
+                connects: total("baton_broker_connects_total")?,
+                wills: total("baton_broker_wills_total")?,
+            });
+        }
+        // Mosquitto logs connections, and not wills: those reach the clients, which call them strays.
+        let connects = tier.log_count("broker-1", "New client connected")?;
+        Ok(Self { connects: f64::from(u32::try_from(connects)?), wills: 0.0 })
+    }
+}
+
+/// How sessions have moved so far, at all edges.
+#[derive(Clone, Copy)]
+struct Moved {
+    planned: f64,
+    broken: f64,
+}
+
+struct Course {
+    tier: Tier,
+    load: Load,
+    rate: u32,
+    /// Moves in drains that weren't make-before-break.
+    at_fault: u32,
+    /// Faults that hit no tunnel.
+    unhit: u32,
+}
+
+impl Course {
+    fn one(&mut self, fault: Fault, watch: &Watch) -> Result<(), Box<dyn Error>> {
+        let (origin, tunnels) = self.fullest()?;
+        let before = self.moved()?;
+        let at = watch.seconds();
+        let recovering = Watch::start();
+        match fault {
+            Fault::Drain => {
+                self.tier.terminate(&origin)?;
+                let status = self.tier.exit(&origin, PATIENCE)?;
+                if !status.success() {
+                    return Err(format!("{origin} left sessions behind ({status})").into());
+                }
+            }
+            Fault::Kill => self.tier.kill(&origin)?,
+        }
+        for edge in self.tier.names(Role::Edge) {
+            self.tier.until(&edge, PATIENCE, "all sessions live", |samples| {
+                let live = samples.total("baton_sessions", &[("state", "live")]);
+                live > 0.0 && live == samples.total("baton_sessions", &[])
+            })?;
+        }
+        let recovered = recovering.seconds();
+        self.tier.restart(&origin)?;
+        self.load.received(u64::from(self.rate), PATIENCE)?;
+        let after = self.moved()?;
+        let (planned, broken) = (after.planned - before.planned, after.broken - before.broken);
+        let moved = if fault == Fault::Drain { planned } else { broken };
+        self.unhit += u32::from(moved == 0.0);
+        self.at_fault += u32::from(fault == Fault::Drain && broken > 0.0);
+        println!(
+            "{at:8.1} s  {:5}  {origin:8}  {tunnels:7}  {planned:7}  {broken:6}  {recovered:7.2} s  {}, {} dropped",
+            fault.word(),
+            self.load.take_latency(),
+            self.load.progress().counts.dropped,
+        );
+        Ok(())
+    }
+
+    fn fullest(&self) -> Result<(String, f64), Box<dyn Error>> {
+        let mut fullest = (String::new(), -1.0);
+        for origin in self.tier.names(Role::Origin) {
+            let tunnels = self.tier.metrics(&origin)?.total("baton_tunnels", &[]);
+            if tunnels > fullest.1 {
+                fullest = (origin, tunnels);
+            }
+        }
+        Ok(fullest)
+    }
+
+    fn moved(&self) -> Result<Moved, Box<dyn Error>> {
+        let mut moved = Moved { planned: 0.0, broken: 0.0 };
+        for edge in self.tier.names(Role::Edge) {
+            let samples = self.tier.metrics(&edge)?;
+            moved.planned += samples.total("baton_moves_total", &[("kind", "planned"), ("outcome", "accepted")]);
+            moved.broken += samples.total("baton_moves_total", &[("kind", "broken"), ("outcome", "accepted")]);
+        }
+        Ok(moved)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drains_and_kills_take_turns() {
+        let words: Vec<_> = faults(3, 2).into_iter().map(Fault::word).collect();
+        assert_eq!(words, ["drain", "kill", "drain", "kill", "drain"]);
+        assert!(faults(0, 0).is_empty());
+    }
+}

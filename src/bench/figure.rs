@@ -1,0 +1,59 @@
+//! A figure with its target.
+
+use std::fmt;
+
+/// What was measured, and what it may be at most.
+#[derive(Clone, Debug)]
+pub(super) struct Figure {
+    name: String,
+    value: f64,
+    at_most: f64,
+    unit: &'static str,
+}
+
+impl Figure {
+    /// A figure that must not exceed `at_most`; `unit` is said behind both.
+    pub(super) fn at_most(name: impl Into<String>, value: f64, at_most: f64, unit: &'static str) -> Self {
+        Self { name: name.into(), value, at_most, unit }
+    }
+
+    /// A number of things that must not have happened.
+    pub(super) fn none(name: impl Into<String>, count: f64) -> Self {
+        Self::at_most(name, count, 0.0, "")
+    }
+
+    /// Whether the target is met. What is no number meets nothing.
+    pub(super) fn met(&self) -> bool {
+        self.value <= self.at_most
+    }
+}
+
+/// As few digits as tell it: counts have none behind the point.
+fn number(value: f64) -> String {
+    if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.2}") }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, value, at_most, unit } = self;
+        let space = if unit.is_empty() { "" } else { " " };
+        let verdict = if self.met() { "met" } else { "missed" };
+        let target =
+            if *at_most == 0.0 { "0".to_owned() } else { format!("at most {}{space}{unit}", number(*at_most)) };
+        write!(f, "{name}: {}{space}{unit}, target {target}, {verdict}", number(*value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_figure_target_and_verdict() {
+        let edge = Figure::at_most("edge memory per idle session", 1.876, 4.0, "KiB");
+        assert_eq!(edge.to_string(), "edge memory per idle session: 1.88 KiB, target at most 4 KiB, met");
+        assert_eq!(Figure::none("lost", 0.0).to_string(), "lost: 0, target 0, met");
+        assert_eq!(Figure::none("lost", 2.0).to_string(), "lost: 2, target 0, missed");
+        assert!(!Figure::at_most("ratio", f64::NAN, 1.0, "").met());
+    }
+}

@@ -1,0 +1,35 @@
+//! What a bench ran on, and what it needs of it.
+
+use std::{fs, io, thread};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Says on what it runs, and raises the limit of open files: every client is a socket of this process.
+pub(super) fn prepare() -> io::Result<()> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
+    let cores = thread::available_parallelism()?;
+    let open_files = maximum.map_or_else(|| "any number of".to_owned(), |files| files.to_string());
+    println!("baton {}", crate::VERSION);
+    println!("machine: {cores} cores ({}), Linux {}", model(), line("/proc/sys/kernel/osrelease"));
+    println!("         load average {}, {open_files} open files a process", line("/proc/loadavg"));
+    if cfg!(debug_assertions) {
+        println!("         NOT OPTIMISED: built without --release; times and processor time mean nothing");
+    }
+    Ok(())
+}
+
+/// The program that the tier's processes run: this one.
+pub(super) fn program() -> io::Result<std::path::PathBuf> {
+    std::env::current_exe()
+}
+
+fn line(path: &str) -> String {
+    fs::read_to_string(path).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+}
+
+fn model() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    model.map_or_else(|| "unknown".to_owned(), |(_, model)| model.to_owned())
+}
