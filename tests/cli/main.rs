@@ -14,7 +14,8 @@ const BATON: &str = env!("CARGO_BIN_EXE_baton");
 /// Longest wait for what takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Every role, with a key that is its own.
-const ROLES: [(&str, &str); 2] = [("edge", "edge.listen"), ("broker-sim", "broker_sim.listen")];
+const ROLES: [(&str, &str); 3] =
+    [("edge", "edge.listen"), ("origin", "origin.listen"), ("broker-sim", "broker_sim.listen")];
 
 fn baton(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(BATON);
@@ -69,8 +70,9 @@ fn every_mistake_of_every_source_is_in_one_report() {
         let arguments = [role, "--config", &file, "--set", &set, "--log-format", "json"];
         let output = baton(&arguments, &[("BATON_DRAIN__SPREAD", "soon")]);
         assert_eq!((output.status.code(), &*output.stdout), (Some(2), &b""[..]), "{output:?}");
+        let link = if role == "origin" { " on loopback, or links.allow_remote = true" } else { "" };
         let expected = [
-            format!("--set: {listen}: expected an address to listen on (ip:port), got \"nowhere\""),
+            format!("--set: {listen}: expected an address to listen on (ip:port){link}, got \"nowhere\""),
             "BATON_DRAIN__SPREAD: drain.spread: expected a duration from 0s to 1h, got \"soon\"".into(),
             format!("{file}:2: log.level: expected one of error, warn, info, debug, trace, got \"loud\""),
         ];
