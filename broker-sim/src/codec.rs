@@ -12,8 +12,10 @@ use rmqtt_codec::{
 };
 use tokio_util::codec::{Decoder, Encoder};
 
-pub use self::frame::frame;
 use crate::broker::Fault;
+
+/// The first byte of a CONNECT packet.
+const CONNECT: u8 = 0x10;
 
 /// One connection's codec: which MQTT it speaks is known from the CONNECT on.
 #[derive(Debug)]
@@ -33,6 +35,15 @@ impl Default for Codec {
 }
 
 impl Codec {
+    /// The length of the first packet in `bytes`; none if it isn't whole yet. At most `max` bytes. A connection that
+    /// doesn't begin with a CONNECT is found out at its first byte.
+    pub fn frame(&self, bytes: &[u8], max: usize) -> Result<Option<usize>, Fault> {
+        match (&self.0, bytes.first()) {
+            (Speaks::Unknown, Some(first)) if *first != CONNECT => Err(Fault::FirstNotConnect),
+            _ => frame::frame(bytes, max),
+        }
+    }
+
     /// Reads one packet from exactly its bytes, as `frame` found them.
     pub fn decode(&mut self, bytes: &[u8]) -> Result<Packet, Fault> {
         // A buffer of its own: what the broker keeps of a packet must not keep its neighbours alive.
@@ -64,7 +75,6 @@ impl Codec {
 }
 
 fn sniff(bytes: &mut BytesMut) -> Result<Speaks, Fault> {
-    const CONNECT: u8 = 0x10;
     if bytes.first() != Some(&CONNECT) {
         return Err(Fault::FirstNotConnect);
     }

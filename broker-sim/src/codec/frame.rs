@@ -4,7 +4,7 @@ use crate::broker::Fault;
 
 /// The length of the first packet in `bytes`, header included; none if more bytes are needed to tell, or the packet
 /// isn't whole. At most `max` bytes, and the shortest form of its length [MQTT-1.5.5-1].
-pub fn frame(bytes: &[u8], max: usize) -> Result<Option<usize>, Fault> {
+pub(super) fn frame(bytes: &[u8], max: usize) -> Result<Option<usize>, Fault> {
     let mut length = 0;
     for (at, byte) in bytes.iter().skip(1).take(4).enumerate() {
         length |= usize::from(byte & 0x7f) << (7 * at);

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use super::{BrokerHandle, READ_BYTES, REPLY_BYTES, WRITE_BYTES, outbox::Outbox};
 use crate::{
     broker::{Closing, ConnId, Fault},
-    codec::{Codec, frame},
+    codec::Codec,
 };
 
 /// How a conversation ends.
@@ -171,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn next_packet(&mut self, at: usize, max: usize) -> Result<Option<(rmqtt_codec::v5::Packet, usize)>, Fault> {
         let rest = &self.input[at..];
-        let Some(length) = frame(rest, max)? else { return Ok(None) };
+        let Some(length) = self.codec.frame(rest, max)? else { return Ok(None) };
         Ok(Some((self.codec.decode(&rest[..length])?, at + length)))
     }
 

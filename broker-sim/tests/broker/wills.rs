@@ -1,18 +1,19 @@
 //! Will messages (3.1.2.5, 3.1.3.2).
 
-use baton_broker_sim::broker::Fault;
+use baton_broker_sim::broker::{ConnId, Fault};
 use rmqtt_codec::v5::{Connect, Disconnect, DisconnectReasonCode, Packet};
 
 use crate::desk::{Desk, Q0, Q1, clean, lasting, with_will};
 
-fn watch(desk: &mut Desk) -> baton_broker_sim::broker::ConnId {
+fn watch(desk: &mut Desk) -> ConnId {
     desk.listener("watch", &["will/#"], Q1)
 }
 
 /// 3.1.2.5: whatever ends the connection but a normal DISCONNECT brings the will.
 #[test]
 fn what_brings_it() {
-    let endings: [(&str, fn(&mut Desk, _), usize); 6] = [
+    type Ending = fn(&mut Desk, ConnId);
+    let endings: [(&str, Ending, usize); 6] = [
         ("a lost connection", |desk, conn| desk.cut(conn), 1),
         ("a DISCONNECT", |desk, conn| desk.leave(conn), 0),
         (
