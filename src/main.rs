@@ -1,5 +1,6 @@
 //! The `baton` binary: one file per verb.
 
+mod bench;
 mod broker_sim;
 mod edge;
 mod flags;
@@ -10,7 +11,7 @@ use std::process::ExitCode;
 use baton_protocol::session::snapshot;
 use clap::{Parser, Subcommand};
 
-use self::flags::Flags;
+use self::{bench::Bench, flags::Flags};
 
 /// The program, its commit, and what it speaks with others of its kind.
 const VERSION: &str =
@@ -33,6 +34,9 @@ enum Verb {
     Origin(Flags),
     /// Run a simulated MQTT broker with the broker's half of the protocol inside
     BrokerSim(Flags),
+    /// Measure what the tier is held to, with nothing else installed
+    #[command(subcommand)]
+    Bench(Bench),
 }
 
 fn main() -> ExitCode {
@@ -40,5 +44,6 @@ fn main() -> ExitCode {
         Verb::Edge(flags) => edge::run(flags),
         Verb::Origin(flags) => origin::run(flags),
         Verb::BrokerSim(flags) => broker_sim::run(flags),
+        Verb::Bench(bench) => bench::run(bench),
     }
 }
