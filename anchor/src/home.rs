@@ -12,6 +12,7 @@ use baton_link::{Worker, rate::Rate};
 use baton_process::{
     log::UserShow,
     metrics::{AttachKind, Metrics},
+    offenders::Offenders,
 };
 use baton_protocol::{
     attach::{Refused, Resume, Word},
@@ -21,6 +22,7 @@ use baton_protocol::{
 };
 use bytes::Bytes;
 use h2::{RecvStream, server::SendResponse};
+use tokio::sync::Notify;
 
 use crate::backend::Backend;
 
@@ -101,7 +103,9 @@ pub struct Home<B> {
     resume_rate: RefCell<Rate>,
     dialing: Cell<usize>,
     admitting: Cell<bool>,
-    peers: RefCell<Vec<std::net::IpAddr>>,
+    pub(crate) offenders: Offenders,
+    /// The last session has gone.
+    emptied: Notify,
 }
 
 impl<B: Backend> Home<B> {
@@ -119,7 +123,8 @@ impl<B: Backend> Home<B> {
             resume_rate: RefCell::new(Rate::new(RESUMES_PER_SECOND)),
             dialing: Cell::new(0),
             admitting: Cell::new(true),
-            peers: RefCell::default(),
+            offenders: Offenders::default(),
+            emptied: Notify::new(),
         })
     }
 
@@ -150,16 +155,17 @@ impl<B: Backend> Home<B> {
         self.sessions.borrow().values().for_each(|entry| entry.mailbox.forget());
     }
 
-    /// The first time that this peer misbehaves: worth a line in the log.
-    pub(crate) fn first_offence(&self, peer: std::net::IpAddr) -> bool {
-        /// Peers that are remembered; beyond, each offence is new.
-        const PEERS: usize = 64;
-        let mut peers = self.peers.borrow_mut();
-        let first = !peers.contains(&peer);
-        if first && peers.len() < PEERS {
-            peers.push(peer);
+    /// Returns when there is no session. For one caller at a time; may be dropped at any time.
+    pub async fn empty(&self) {
+        while self.sessions() > 0 {
+            self.emptied.notified().await;
         }
-        first
+    }
+
+    fn note_fewer(&self) {
+        if self.sessions() == 0 {
+            self.emptied.notify_one();
+        }
     }
 
     pub(crate) fn refuse(&self, kind: AttachKind, refused: &Refused, respond: &mut SendResponse<Bytes>) {
@@ -186,6 +192,7 @@ impl<B: Backend> Home<B> {
 
     pub(crate) fn dialed(&self) {
         self.dialing.set(self.dialing.get() - 1);
+        self.note_fewer();
     }
 
     /// Takes in a session. `None`: there is one of that name.
@@ -203,6 +210,7 @@ impl<B: Backend> Home<B> {
 
     pub(crate) fn leave(&self, sid: Sid) {
         self.sessions.borrow_mut().remove(&sid);
+        self.note_fewer();
     }
 
     /// Sessions that were opened and never used are kept like any other, for their 200 may be under way; but only so

@@ -46,7 +46,7 @@ async fn trunk<B: Backend, S: Stream>(home: Rc<Home<B>>, stream: S, peer: Socket
     home.metrics.link_closed(end.word());
     if matches!(end, LinkEnd::Garbage(_)) {
         home.metrics.refused_input("link");
-        if home.first_offence(peer.ip()) {
+        if home.offenders.is_first(peer.ip()) {
             warn!(event = "link.refused", home = %home.name(), %peer, why = %end, "further ones of this peer only count");
         }
     } else {

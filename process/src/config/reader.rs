@@ -65,6 +65,13 @@ impl Reader {
         self.given(&split(key), ADDRESS, |leaf| address(text(leaf)?)).unwrap_or_else(|| default.into())
     }
 
+    /// `tcp://host:port` to dial, without the scheme.
+    pub fn tcp_url(&mut self, key: &str, default: &str) -> String {
+        let host_and_port = |url: &str| address(url.strip_prefix("tcp://")?);
+        let given = self.given(&split(key), TCP_URL, |leaf| host_and_port(text(leaf)?));
+        given.unwrap_or_else(|| host_and_port(default).expect("a default is a legal URL"))
+    }
+
     /// One or more different addresses of the next tier: a list, or, in a variable or a `--set`, separated by commas.
     pub fn link_addresses(&mut self, key: &str, default: &[&str]) -> Vec<String> {
         let permitted = self.remote_links();
@@ -291,6 +298,7 @@ impl Reader {
 }
 
 const ADDRESS: &str = "an address (host:port)";
+const TCP_URL: &str = "a URL (tcp://host:port)";
 const LISTEN: &str = "an address to listen on (ip:port)";
 const REMOTE_LINKS: &str = "links.allow_remote";
 const NODE_NAME: &str = "a name of 1 to 64 of a-z A-Z 0-9 . _ -";

@@ -1,0 +1,123 @@
+//! The role: listen, serve, drain.
+
+use std::{io, pin::pin, rc::Rc, sync::Arc, time::Duration};
+
+use baton_anchor::{Home, Setup, serve::serve};
+use baton_link::Worker;
+use baton_process::{
+    config::Limits,
+    env::Env,
+    metrics::Metrics,
+    net::{Dial, Listen},
+    phase::Phase,
+    run::Exit,
+};
+use baton_protocol::{limits::Millis, session::Terms};
+use tokio::{
+    task::yield_now,
+    time::{sleep, timeout},
+};
+use tracing::info;
+
+use crate::{broker::Broker, config::Config};
+
+/// How long clients may take to leave by themselves once the process is asked to end, by default.
+const DRAIN_DEADLINE: Millis = 30_000;
+/// How long the sessions that are left may take to end.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Turns of the runtime within which a trunk writes what its tunnels said last: it yields once, then writes.
+const LAST_TURNS: usize = 4;
+/// How often the numbers of what is in use are brought up to date.
+const NUMBERS_EVERY: Duration = Duration::from_secs(1);
+
+/// Serves until the process drains and its sessions have ended, or have been dropped. `dial` reaches the broker.
+///
+/// # Errors
+/// The listener is beyond repair.
+pub async fn run<L: Listen, D: Dial>(config: Config, env: Env, listener: L, dial: D) -> io::Result<Exit> {
+    let limits = env.shared.limits;
+    let worker = Worker::start(env.clock, limits.buffered_bytes);
+    info!(event = "sidecar.start", home = %config.name, broker = config.broker);
+    let broker = Broker::new(dial, config.broker.clone(), env.ready.clone());
+    let home = Home::new(setup(config, &env), broker.clone(), env.metrics.clone(), Rc::clone(&worker));
+    env.phases.enter(Phase::Serving);
+
+    let mut work = pin!(async {
+        tokio::select! {
+            biased;
+            ended = serve(Rc::clone(&home), listener) => ended,
+            () = broker.watch() => Ok(()),
+            () = show_numbers(&home, &worker, &env.metrics, limits) => Ok(()),
+        }
+    });
+    tokio::select! {
+        biased;
+        () = env.phases.wait_for(Phase::Draining) => {}
+        ended = &mut work => return Err(beyond_repair(ended)),
+    }
+    home.admit(false);
+    let deadline = Duration::from_millis(env.shared.drain.deadline.unwrap_or(DRAIN_DEADLINE));
+    let begun = worker.now();
+    info!(event = "sidecar.drain", step = "begun", home = %home.name(), sessions = home.sessions());
+    tokio::select! {
+        biased;
+        // Sessions that are still here may want to resume: their origins are served to the end.
+        ended = &mut work => return Err(beyond_repair(ended)),
+        left = leave(&home, deadline) => {
+            let ms = worker.now() - begun;
+            info!(event = "sidecar.drain", step = "done", home = %home.name(), left, ms);
+            Ok(if left == 0 { Exit::Done } else { Exit::Left(left) })
+        }
+    }
+}
+
+fn setup(config: Config, env: &Env) -> Setup {
+    let limits = &env.shared.limits;
+    let terms = Terms {
+        window: limits.window,
+        send_cap: limits.window,
+        grace: config.grace,
+        half_closed: limits.half_closed,
+        ..Terms::anchor()
+    };
+    Setup {
+        name: config.name,
+        terms: Arc::new(terms),
+        sessions: limits.sessions,
+        orphans: limits.orphans,
+        opens_per_second: u32::try_from(limits.home_opens_per_second).unwrap_or(u32::MAX),
+        show: env.shared.log.user_id,
+    }
+}
+
+/// Waits for the sessions to end, and drops those that are left at the deadline. How many there were.
+async fn leave<D: Dial>(home: &Home<Broker<D>>, deadline: Duration) -> usize {
+    if timeout(deadline, home.empty()).await.is_ok() {
+        return 0;
+    }
+    let left = home.sessions();
+    home.forget_all();
+    // A session that doesn't end now ends with the process.
+    let _ = timeout(FAREWELL, home.empty()).await;
+    for _ in 0..LAST_TURNS {
+        yield_now().await;
+    }
+    left
+}
+
+async fn show_numbers<D: Dial>(home: &Home<Broker<D>>, worker: &Worker, metrics: &Metrics, limits: Limits) {
+    let sessions = metrics.limit("sessions", limits.sessions as u64);
+    let held = metrics.limit("buffered_bytes", limits.buffered_bytes);
+    let buffered = metrics.buffered_bytes("sessions");
+    loop {
+        sessions.set(i64::try_from(home.sessions()).unwrap_or(i64::MAX));
+        let bytes = i64::try_from(worker.held()).unwrap_or(i64::MAX);
+        held.set(bytes);
+        buffered.set(bytes);
+        sleep(NUMBERS_EVERY).await;
+    }
+}
+
+fn beyond_repair(ended: io::Result<()>) -> io::Error {
+    ended.err().unwrap_or_else(|| io::Error::other("the anchor's listener has ended"))
+}
