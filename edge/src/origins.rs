@@ -106,6 +106,11 @@ impl Origins {
         }
     }
 
+    /// Where an origin's links are.
+    pub(crate) fn address(&self, origin: usize) -> &str {
+        &self.addresses[origin]
+    }
+
     // ---- sessions
 
     /// A number for a session, by which it queues.

@@ -222,7 +222,8 @@ impl Seat {
             let Some(resume) = half.begin_resume(reason, now) else { return };
             (resume.epoch, Attach::Resume(resume), AttachKind::Resume)
         };
-        let (link, authority) = (Rc::clone(&permission.link), &permission.link.instance);
+        let link = Rc::clone(&permission.link);
+        let authority = self.house.origins.address(link.origin);
         match Attempt::send(&link.trunk, epoch, &attach, authority) {
             Ok(attempt) => {
                 let home = half.home().cloned();
