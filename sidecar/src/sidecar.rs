@@ -62,7 +62,7 @@ pub async fn run<L: Listen, D: Dial>(config: Config, env: Env, listener: L, dial
     tokio::select! {
         biased;
         // Sessions that are still here may want to resume: their origins are served to the end.
-        ended = &mut work => return Err(beyond_repair(ended)),
+        ended = &mut work => Err(beyond_repair(ended)),
         left = leave(&home, deadline) => {
             let ms = worker.now() - begun;
             info!(event = "sidecar.drain", step = "done", home = %home.name(), left, ms);
