@@ -6,14 +6,13 @@ mod edge;
 mod flags;
 mod origin;
 mod sidecar;
-mod sidecar;
 
 use std::process::ExitCode;
 
 use baton_protocol::session::snapshot;
 use clap::{Parser, Subcommand};
 
-use self::{bench::Bench, flags::Flags, sidecar::SidecarFlags};
+use self::{bench::Bench, flags::Flags};
 
 /// The program, its commit, and what it speaks with others of its kind.
 const VERSION: &str =
@@ -35,8 +34,6 @@ enum Verb {
     /// Run an origin: routes tunnels to homes, and hands them over when it goes
     Origin(Flags),
     /// Run the broker's half of the protocol before an unmodified broker
-    Sidecar(SidecarFlags),
-    /// Run a sidecar: the broker's half of the protocol, beside a real broker
     Sidecar(sidecar::Options),
     /// Run a simulated MQTT broker with the broker's half of the protocol inside
     BrokerSim(Flags),
@@ -49,7 +46,6 @@ fn main() -> ExitCode {
     match Cli::parse().verb {
         Verb::Edge(flags) => edge::run(flags),
         Verb::Origin(flags) => origin::run(flags),
-        Verb::Sidecar(flags) => sidecar::run(flags),
         Verb::Sidecar(options) => sidecar::run(options),
         Verb::BrokerSim(flags) => broker_sim::run(flags),
         Verb::Bench(bench) => bench::run(bench),
