@@ -14,8 +14,12 @@ const BATON: &str = env!("CARGO_BIN_EXE_baton");
 /// Longest wait for what takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Every role, with a key that is its own.
-const ROLES: [(&str, &str); 3] =
-    [("edge", "edge.listen"), ("origin", "origin.listen"), ("broker-sim", "broker_sim.listen")];
+const ROLES: [(&str, &str); 4] = [
+    ("edge", "edge.listen"),
+    ("origin", "origin.listen"),
+    ("sidecar", "anchor.listen"),
+    ("broker-sim", "broker_sim.listen"),
+];
 
 fn baton(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(BATON);
@@ -70,7 +74,7 @@ fn every_mistake_of_every_source_is_in_one_report() {
         let arguments = [role, "--config", &file, "--set", &set, "--log-format", "json"];
         let output = baton(&arguments, &[("BATON_DRAIN__SPREAD", "soon")]);
         assert_eq!((output.status.code(), &*output.stdout), (Some(2), &b""[..]), "{output:?}");
-        let link = if role == "origin" { " on loopback, or links.allow_remote = true" } else { "" };
+        let link = if matches!(role, "origin" | "sidecar") { " on loopback, or links.allow_remote = true" } else { "" };
         let expected = [
             format!("--set: {listen}: expected an address to listen on (ip:port){link}, got \"nowhere\""),
             "BATON_DRAIN__SPREAD: drain.spread: expected a duration from 0s to 1h, got \"soon\"".into(),
@@ -97,6 +101,14 @@ fn the_command_line_beats_the_environment() {
     let environment = [("BATON_LOG__LEVEL", "loud")];
     assert_eq!(baton(&["broker-sim", "--check"], &environment).status.code(), Some(2));
     assert_eq!(baton(&["broker-sim", "--check", "--set", "log.level=info"], &environment).status.code(), Some(0));
+}
+
+#[test]
+fn a_sidecar_names_its_broker_by_a_flag_of_its_own() {
+    assert_eq!(baton(&["sidecar", "--check", "--broker", "tcp://127.0.0.1:1884"], &[]).status.code(), Some(0));
+    let output = baton(&["sidecar", "--check", "--broker", "ssl://127.0.0.1:8883"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).starts_with("--set: sidecar.broker: expected "), "{output:?}");
 }
 
 #[test]
