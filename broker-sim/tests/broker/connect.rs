@@ -144,9 +144,7 @@ fn a_broker_that_ends_says_so_and_sends_no_wills() {
     let mut desk = Desk::new();
     let listener = desk.listener("l", &["#"], crate::desk::Q0);
     let conn = desk.join_with(crate::desk::with_will(clean("c"), "will", "", 0)).0;
-    desk.broker.shut_down(desk.now);
-    desk.pass(0);
-    desk.cut(listener);
+    desk.shut_down();
     for conn in [listener, conn] {
         assert_eq!(desk.closed(conn), Some(Closing::Shutdown));
         assert_eq!(desk.got(conn), [Packet::Disconnect(Disconnect::new(DisconnectReasonCode::ServerShuttingDown))]);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use baton_broker_sim::broker::{Broker, Closing, ConnId, Limits, Output};
+use baton_broker_sim::broker::{Broker, Closing, ConnId, Fault, Limits, Output};
 use rmqtt_codec::{
     types::{Publish, QoS},
     v5::{
@@ -142,9 +142,21 @@ impl Desk {
             .collect()
     }
 
+    /// The shell finds a fault in what a client sent.
+    pub(crate) fn fault(&mut self, conn: ConnId, fault: Fault) {
+        self.broker.handle_fault(conn, fault, self.now);
+        self.collect();
+    }
+
     /// The connection is gone without a DISCONNECT.
     pub(crate) fn cut(&mut self, conn: ConnId) {
         self.broker.closed(conn, self.now);
+        self.collect();
+    }
+
+    /// The broker ends.
+    pub(crate) fn shut_down(&mut self) {
+        self.broker.shut_down(self.now);
         self.collect();
     }
 

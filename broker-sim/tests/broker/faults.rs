@@ -87,10 +87,8 @@ fn unparsable() {
         let mut desk = Desk::new();
         let (fresh, connected) = (desk.open(), desk.join("c"));
         for conn in [fresh, connected] {
-            desk.broker.handle_fault(conn, fault, desk.now);
+            desk.fault(conn, fault);
         }
-        desk.pass(0);
-        desk.cut(fresh);
         let told: Vec<_> = desk
             .got(fresh)
             .into_iter()

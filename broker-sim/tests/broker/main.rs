@@ -6,6 +6,7 @@ mod connect;
 mod desk;
 mod faults;
 mod limits;
+mod noise;
 mod publish;
 mod retained;
 mod sessions;

@@ -26,15 +26,7 @@ fn what_brings_it() {
         ),
         ("silence", |desk, _| desk.pass(15_000), 1),
         ("a protocol error", |desk, conn| desk.send(conn, Packet::PingResponse), 1),
-        (
-            "a malformed packet",
-            |desk, conn| {
-                desk.broker.handle_fault(conn, Fault::Malformed, desk.now);
-                desk.pass(0);
-                desk.cut(conn);
-            },
-            1,
-        ),
+        ("a malformed packet", |desk, conn| desk.fault(conn, Fault::Malformed), 1),
     ];
     for (name, end, wills) in endings {
         let mut desk = Desk::new();
@@ -42,8 +34,6 @@ fn what_brings_it() {
         let connect = Connect { keep_alive: 10, ..with_will(clean("c"), "will/c", "gone", 0) };
         let conn = desk.join_with(connect).0;
         end(&mut desk, conn);
-        desk.pass(0);
-        desk.cut(conn);
         assert_eq!(desk.heard(watch), vec!["will/c gone 1"; wills], "{name}");
         assert_eq!(desk.broker.counts().wills, wills as u64);
     }
