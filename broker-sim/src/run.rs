@@ -3,7 +3,7 @@
 use std::{io, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use baton_anchor::{Home, Setup};
-use baton_link::Worker;
+use baton_link::{Worker, budget::Budget};
 use baton_process::{
     env::Env,
     metrics::Metrics,
@@ -13,7 +13,7 @@ use baton_process::{
 };
 use baton_protocol::{id::NodeName, limits::Millis, session::Terms};
 use tokio::{
-    task::spawn_local,
+    task::{JoinError, JoinSet, spawn_local, yield_now},
     time::{Instant, timeout},
 };
 use tracing::info;
@@ -30,6 +30,8 @@ use crate::{
 const DRAIN_DEADLINE: Millis = 30_000;
 /// Beyond the farewell of the last connection: for its close to pass through the tunnels.
 const LAST_TUNNELS: Duration = Duration::from_secs(1);
+/// Turns of the runtime within which a trunk writes what its tunnels said last: it yields once, then writes.
+const LAST_TURNS: usize = 4;
 
 /// Where clients and origins come in.
 pub struct Listeners<L> {
@@ -62,7 +64,7 @@ pub async fn run<L: Listen>(config: Config, env: Env, listeners: Listeners<L>, r
     let limits = &env.shared.limits;
     let broker_limits = Limits { sessions: limits.sessions, connect: limits.connect_time, ..Limits::default() };
     let handle = BrokerHandle::new(broker_limits, env.clock, &env.metrics);
-    let worker = Worker::start(env.clock, limits.buffered_bytes);
+    let worker = Worker::start(env.clock, Budget::new(limits.buffered_bytes, "sessions", &env.metrics));
     let home = |name: &NodeName| {
         Home::new(setup(&config, &env, name), Inside::new(&handle), env.metrics.clone(), Rc::clone(&worker))
     };
@@ -71,7 +73,7 @@ pub async fn run<L: Listen>(config: Config, env: Env, listeners: Listeners<L>, r
     let timers = handle.clone();
     spawn_local(async move { timers.run_timers().await });
     spawn_local(answer(requests, homes.clone()));
-    let mut links = tokio::task::JoinSet::new();
+    let mut links = JoinSet::new();
     for (home, (_, listener)) in homes.iter().zip(listeners.homes) {
         links.spawn_local(baton_anchor::serve::serve(Rc::clone(home), listener));
     }
@@ -140,19 +142,31 @@ async fn answer(mut requests: Requests, homes: Vec<Rc<Home<Inside>>>) {
 /// Waits for the clients to leave, then sends the rest away.
 async fn drain(handle: &BrokerHandle, homes: &[Rc<Home<Inside>>], deadline: Millis) -> Exit {
     let begun = Instant::now();
-    let by_themselves = timeout(Duration::from_millis(deadline), handle.empty()).await.is_ok();
-    let left = if by_themselves { 0 } else { handle.served().max(handle.held()) };
+    let by_themselves = timeout(Duration::from_millis(deadline), empty(handle, homes)).await.is_ok();
+    let in_homes: usize = homes.iter().map(|home| home.sessions()).sum();
+    let left = if by_themselves { 0 } else { handle.served().max(in_homes) };
     if left > 0 {
         handle.shut_down();
-        if timeout(FAREWELL + LAST_TUNNELS, handle.empty()).await.is_err() {
+        if timeout(FAREWELL + LAST_TUNNELS, empty(handle, homes)).await.is_err() {
             homes.iter().for_each(|home| home.forget_all());
         }
+    }
+    for _ in 0..LAST_TURNS {
+        yield_now().await;
     }
     info!(event = "broker.drain", left, millis = begun.elapsed().as_millis());
     if left == 0 { Exit::Done } else { Exit::Left(left) }
 }
 
-fn beyond_repair(ended: Result<io::Result<()>, tokio::task::JoinError>) -> io::Error {
+/// Until no client is served, and no home has a session whose end the edge may not have heard of.
+async fn empty(handle: &BrokerHandle, homes: &[Rc<Home<Inside>>]) {
+    handle.fewer_than(1).await;
+    for home in homes {
+        home.empty().await;
+    }
+}
+
+fn beyond_repair(ended: Result<io::Result<()>, JoinError>) -> io::Error {
     match ended {
         Ok(Ok(())) => io::Error::other("a home's listener has ended"),
         Ok(Err(error)) => error,

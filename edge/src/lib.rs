@@ -12,7 +12,7 @@
 
 use std::{cell::RefCell, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
-use baton_link::Worker;
+use baton_link::{Worker, budget::Budget};
 use baton_process::{
     env::Env,
     net::{Dial, Listen},
@@ -48,7 +48,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// The listener is beyond repair.
 pub async fn run<L: Listen, D: Dial>(config: Config, env: Env, listener: L, dial: D) -> io::Result<Exit> {
     let limits = env.shared.limits;
-    let worker = Worker::start(env.clock, limits.buffered_bytes);
+    let worker = Worker::start(env.clock, Budget::new(limits.buffered_bytes, "sessions", &env.metrics));
     let opens = u32::try_from(limits.opens_per_second).unwrap_or(u32::MAX);
     let mut env = env;
     let chance = rand::rngs::SmallRng::from_rng(&mut env.chance);

@@ -24,6 +24,7 @@ use tokio::{
 };
 
 use crate::{
+    budget::Share,
     tunnel::{Dry, Tunnel},
     worker::Worker,
 };
@@ -77,9 +78,8 @@ where
     O: Owner,
     L: AsyncRead + AsyncWrite + Unpin,
 {
-    let held = half.pipe().held();
-    worker.note_held(0, held);
-    let mut turns = Turns { worker: Rc::clone(worker), tunnel, timer: None, ack_at: None, held };
+    let share = worker.budget.share();
+    let mut turns = Turns { worker: Rc::clone(worker), tunnel, timer: None, ack_at: None, share };
     poll_fn(|cx| turns.turn(cx, owner, half, local)).await
 }
 
@@ -95,15 +95,9 @@ struct Turns {
     tunnel: Option<Tunnel>,
     /// Fires at or before the half's deadline: one that only moved away is looked at again when it fires.
     timer: Option<(Millis, Pin<Box<Sleep>>)>,
-    /// When an owed acknowledgement, or a read that waits for the byte budget, is looked at again.
+    /// When an owed acknowledgement is due.
     ack_at: Option<Millis>,
-    held: usize,
-}
-
-impl Drop for Turns {
-    fn drop(&mut self) {
-        self.worker.note_held(self.held, 0);
-    }
+    share: Share,
 }
 
 impl Turns {
@@ -141,13 +135,14 @@ impl Turns {
                 Done::Something => changed = true,
                 Done::Nothing => {}
             }
-            if !changed {
-                break;
+            if changed {
+                continue;
             }
+            if self.share.hold(half.pipe().held(), cx) {
+                return Poll::Pending;
+            }
+            half.abort(CloseCause::Overload, now);
         }
-        let held = half.pipe().held();
-        self.worker.note_held(std::mem::replace(&mut self.held, held), held);
-        Poll::Pending
     }
 
     /// Tunnel to half.
@@ -235,10 +230,6 @@ impl Turns {
             if room == 0 {
                 return;
             }
-            if worker.is_over_budget() {
-                self.look_again(cx);
-                return;
-            }
             if left == 0 {
                 cx.waker().wake_by_ref();
                 return;
@@ -253,12 +244,6 @@ impl Turns {
                 Poll::Ready(Err(_)) => half.handle_read_error(now),
                 Poll::Pending => return,
             }
-        }
-    }
-
-    fn look_again(&mut self, cx: &mut Context<'_>) {
-        if self.ack_at.is_none() {
-            self.ack_at = Some(self.worker.wake_when_ack_is_due(cx.waker()));
         }
     }
 
@@ -289,8 +274,8 @@ impl Turns {
                 tunnel.idle();
             }
         }
-        if half.pipe().incoming().ack_owed() && self.tunnel.is_some() {
-            self.look_again(cx);
+        if self.ack_at.is_none() && self.tunnel.is_some() && half.pipe().incoming().ack_owed() {
+            self.ack_at = Some(self.worker.wake_when_ack_is_due(cx.waker()));
         }
     }
 

@@ -9,11 +9,13 @@
 //! | [`trunk`] | one HTTP/2 connection, from either end: driven, watched, ended |
 //! | [`tunnel`] | one stream of a trunk that carries capsules |
 //! | [`control`] | the stream on which an origin asks its edges to move |
-//! | [`worker`] | what all sessions of a worker share: clock, scratch buffer, owed acknowledgements, bytes held |
+//! | [`worker`] | what all sessions of a worker share: clock, scratch buffer, owed acknowledgements |
+//! | [`budget`] | bytes held by all together, and what goes when they are too many |
 //! | [`drive`](mod@drive) | the loop |
 //!
 //! Everything runs on one single-threaded runtime per worker and over any `AsyncRead + AsyncWrite`.
 
+pub mod budget;
 pub mod control;
 pub mod drive;
 pub mod gather;

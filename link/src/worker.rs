@@ -1,16 +1,12 @@
 //! What all sessions of a worker share.
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::VecDeque,
-    rc::Rc,
-    task::Waker,
-    time::Duration,
-};
+use std::{cell::RefCell, collections::VecDeque, rc::Rc, task::Waker, time::Duration};
 
 use baton_process::clock::Clock;
 use baton_protocol::limits::{self, Millis};
 use tokio::sync::Notify;
+
+use crate::budget::Budget;
 
 /// Bytes that one read of a local socket may bring: one buffer for all sessions, since each is emptied at once.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -25,21 +21,18 @@ pub struct Worker {
     pub(crate) scratch: RefCell<Box<[u8]>>,
     due: RefCell<VecDeque<(Millis, Waker)>>,
     due_added: Notify,
-    held: Cell<u64>,
-    held_limit: u64,
+    pub(crate) budget: Rc<Budget>,
 }
 
 impl Worker {
-    /// A worker whose sessions may hold `held_limit` bytes in all (`limits.buffered_bytes`). To be called on its
-    /// runtime: the task that looks at owed acknowledgements starts here and ends with that.
-    pub fn start(clock: Clock, held_limit: u64) -> Rc<Self> {
+    /// A worker whose sessions share `budget`. To be called on its runtime: the task that looks at owed acknowledgements starts here and ends with that.
+    pub fn start(clock: Clock, budget: Rc<Budget>) -> Rc<Self> {
         let worker = Rc::new(Self {
             clock,
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
             due: RefCell::default(),
             due_added: Notify::new(),
-            held: Cell::new(0),
-            held_limit,
+            budget,
         });
         let ticking = Rc::clone(&worker);
         tokio::task::spawn_local(async move {
@@ -66,16 +59,7 @@ impl Worker {
 
     /// Bytes that the sessions hold now.
     pub fn held(&self) -> u64 {
-        self.held.get()
-    }
-
-    /// Whether no session may read more from its local socket until others have let go of bytes.
-    pub(crate) fn is_over_budget(&self) -> bool {
-        self.held.get() >= self.held_limit
-    }
-
-    pub(crate) fn note_held(&self, before: usize, after: usize) {
-        self.held.set(self.held.get() + after as u64 - before as u64);
+        self.budget.held()
     }
 
     /// Wakes the caller in [`limits::ACK_DELAY`]; the time at which that is.

@@ -17,11 +17,9 @@
 //! | `route` | an attach's headers to a home or a refusal |
 //! | `attach` | one attach on its way to the anchor and its answer on the way back |
 //! | `splice` | one tunnel: two directions, copied |
-//! | `budget` | bytes held by all tunnels together, and what goes when they are too many |
 //! | `drain` | leaving without ending a session |
 
 mod attach;
-mod budget;
 mod config;
 mod drain;
 mod edges;

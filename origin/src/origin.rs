@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, io, pin::pin, rc::Rc};
 
-use baton_link::Worker;
+use baton_link::{Worker, budget::Budget};
 use baton_process::{
     env::Env,
     metrics::{Gauge, Metrics},
@@ -15,7 +15,6 @@ use baton_protocol::{id::NodeName, ring::Ring};
 use tracing::info;
 
 use crate::{
-    budget::Budget,
     config::{Config, HomeDown},
     drain::drain,
     edges::{self, Edges},
@@ -77,7 +76,8 @@ impl Origin {
 /// The listener is beyond repair.
 pub async fn run<L: Listen, D: Dial>(config: Config, mut env: Env, listener: L, dial: D) -> io::Result<Exit> {
     let (metrics, limits) = (env.metrics.clone(), &env.shared.limits);
-    let worker = Worker::start(env.clock, limits.buffered_bytes);
+    let budget = Budget::new(limits.buffered_bytes, "splice", &metrics);
+    let worker = Worker::start(env.clock, Rc::clone(&budget));
     let digest = format!("{:016x}", config.ring.digest());
     metrics.ring_digest(&digest);
     let instance = format!("{}/{:016x}", config.name, env.secrets.number());
@@ -90,7 +90,7 @@ pub async fn run<L: Listen, D: Dial>(config: Config, mut env: Env, listener: L, 
         home_down: config.home_down,
         homes,
         edges: Edges::default(),
-        budget: Budget::new(limits.buffered_bytes, &metrics),
+        budget,
         offenders: Offenders::default(),
         phases: env.phases.clone(),
         worker,

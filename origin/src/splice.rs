@@ -12,10 +12,11 @@ use std::{
     task::{Context, Poll},
 };
 
+use baton_link::budget::Share;
 use bytes::{Bytes, BytesMut};
 use h2::{Reason, RecvStream, SendStream};
 
-use crate::{budget::Share, edges::Carried};
+use crate::edges::Carried;
 
 /// A tunnel is to be reset: one of its sides was, or its connection is gone, or too much is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::{io, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use baton_anchor::{Home, Setup, serve::serve};
-use baton_link::Worker;
+use baton_link::{Worker, budget::Budget};
 use baton_process::{
     config::Limits,
     env::Env,
@@ -36,7 +36,7 @@ const NUMBERS_EVERY: Duration = Duration::from_secs(1);
 /// The listener is beyond repair.
 pub async fn run<L: Listen, D: Dial>(config: Config, env: Env, listener: L, dial: D) -> io::Result<Exit> {
     let limits = env.shared.limits;
-    let worker = Worker::start(env.clock, limits.buffered_bytes);
+    let worker = Worker::start(env.clock, Budget::new(limits.buffered_bytes, "sessions", &env.metrics));
     info!(event = "sidecar.start", home = %config.name, broker = config.broker);
     let broker = Broker::new(dial, config.broker.clone(), env.ready.clone());
     let home = Home::new(setup(config, &env), broker.clone(), env.metrics.clone(), Rc::clone(&worker));
@@ -47,7 +47,7 @@ pub async fn run<L: Listen, D: Dial>(config: Config, env: Env, listener: L, dial
             biased;
             ended = serve(Rc::clone(&home), listener) => ended,
             () = broker.watch() => Ok(()),
-            () = show_numbers(&home, &worker, &env.metrics, limits) => Ok(()),
+            () = show_numbers(&home, &env.metrics, limits) => Ok(()),
         }
     });
     tokio::select! {
@@ -105,15 +105,10 @@ async fn leave<D: Dial>(home: &Home<Broker<D>>, deadline: Duration) -> usize {
     left
 }
 
-async fn show_numbers<D: Dial>(home: &Home<Broker<D>>, worker: &Worker, metrics: &Metrics, limits: Limits) {
+async fn show_numbers<D: Dial>(home: &Home<Broker<D>>, metrics: &Metrics, limits: Limits) {
     let sessions = metrics.limit("sessions", limits.sessions as u64);
-    let held = metrics.limit("buffered_bytes", limits.buffered_bytes);
-    let buffered = metrics.buffered_bytes("sessions");
     loop {
         sessions.set(i64::try_from(home.sessions()).unwrap_or(i64::MAX));
-        let bytes = i64::try_from(worker.held()).unwrap_or(i64::MAX);
-        held.set(bytes);
-        buffered.set(bytes);
         sleep(NUMBERS_EVERY).await;
     }
 }

@@ -5,8 +5,8 @@ mod session;
 
 use std::{future::Future, rc::Rc, time::Duration};
 
-use baton_link::{LinkEnd, Trunk, Worker, trunk};
-use baton_process::clock::Clock;
+use baton_link::{LinkEnd, Trunk, Worker, budget::Budget, trunk};
+use baton_process::{clock::Clock, metrics::Metrics};
 use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, duplex},
@@ -22,7 +22,10 @@ const PIPE: usize = 1 << 20;
 fn on_a_worker<F: Future>(test: impl FnOnce(Rc<Worker>) -> F) -> F::Output {
     let runtime = Builder::new_current_thread().enable_all().start_paused(true).build_local(LocalOptions::default());
     let runtime = runtime.expect("a runtime");
-    runtime.block_on(async { test(Worker::start(Clock::start(), 1 << 30)).await })
+    runtime.block_on(async {
+        let budget = Budget::new(1 << 30, "sessions", &Metrics::new("edge"));
+        test(Worker::start(Clock::start(), budget)).await
+    })
 }
 
 #[test]

@@ -208,7 +208,7 @@ fn bytes_pass_both_ways_and_both_ends_close_in_order() {
         let (edge, losses) = session.edge.await.expect("no panic");
         assert!(matches!(edge.cause, CloseCause::ClientLeft | CloseCause::BrokerLeft) && !edge.reset, "{edge:?}");
         assert_eq!((losses, session.anchor.await.expect("no panic")), (vec![], closing));
-        assert_eq!(worker.held(), 0);
+        assert_eq!(worker.held(), 0, "bytes are still held");
     });
 }
 
@@ -251,7 +251,7 @@ fn no_byte_is_lost_or_doubled_when_trunks_die_amid_a_transfer() {
         let (closing, losses) = session.edge.await.expect("no panic");
         assert_eq!(losses.len(), TRUNKS - 1, "every cut hit the session");
         assert!(!closing.reset, "{closing:?}");
-        assert_eq!(worker.held(), 0);
+        assert_eq!(worker.held(), 0, "bytes are still held");
     });
 }
 

@@ -1,6 +1,7 @@
-//! Bytes that wait in the tunnels because their destination doesn't take them, against one limit for the process.
+//! Bytes that sessions or tunnels hold, against one limit for the process. When all hold too much, those that hold most
+//! go: they are the ones that stand still.
 //!
-//! Only tunnels that hold something are in the table: an idle or a flowing one costs nothing here.
+//! Only those that hold [`HEAVY`] or more are in the table: an idle one, or one whose messages flow, costs nothing here.
 
 use std::{
     cell::{Cell, RefCell},
@@ -12,17 +13,21 @@ use std::{
 
 use baton_process::metrics::{Gauge, Metrics};
 
-/// Of the limit, what is left after tunnels were cut: one search frees so much that the next is far away.
+/// Bytes from which on a session or a tunnel is known by itself: a few ordinary messages are less.
+const HEAVY: usize = 4 * 1024;
+/// Of the limit, what is left after some were cut: one search frees so much that the next is far away.
 const AFTER_CUT: (u64, u64) = (7, 8);
 
+#[derive(Debug)]
 struct Holder {
     bytes: usize,
     cut: bool,
     waker: Waker,
 }
 
-/// What all tunnels hold together.
-pub(crate) struct Budget {
+/// What all hold together.
+#[derive(Debug)]
+pub struct Budget {
     limit: u64,
     held: Cell<u64>,
     holders: RefCell<BTreeMap<u64, Holder>>,
@@ -31,32 +36,34 @@ pub(crate) struct Budget {
     used: Gauge,
 }
 
-/// One tunnel's part.
-pub(crate) struct Share {
+/// What one session or tunnel holds.
+#[derive(Debug)]
+pub struct Share {
     budget: Rc<Budget>,
     id: u64,
     bytes: usize,
 }
 
 impl Budget {
-    pub(crate) fn new(limit: u64, metrics: &Metrics) -> Rc<Self> {
+    /// A budget of `limit` bytes (`limits.buffered_bytes`), shown in the metrics as held in `place`.
+    pub fn new(limit: u64, place: &'static str, metrics: &Metrics) -> Rc<Self> {
         Rc::new(Self {
             limit,
             held: Cell::new(0),
             holders: RefCell::default(),
             next: Cell::new(0),
-            buffered: metrics.buffered_bytes("splice"),
+            buffered: metrics.buffered_bytes(place),
             used: metrics.limit("buffered_bytes", limit),
         })
     }
 
     /// Whether new work is to be refused: half is in use, and what is there may yet grow.
-    pub(crate) fn is_short(&self) -> bool {
+    pub fn is_short(&self) -> bool {
         self.held.get() > self.limit / 2
     }
 
-    /// A new tunnel's part.
-    pub(crate) fn share(self: &Rc<Self>) -> Share {
+    /// The part of one more session or tunnel.
+    pub fn share(self: &Rc<Self>) -> Share {
         let id = self.next.replace(self.next.get() + 1);
         Share { budget: Rc::clone(self), id, bytes: 0 }
     }
@@ -68,7 +75,12 @@ impl Budget {
         self.used.set(shown);
     }
 
-    /// Cuts the tunnels that hold most. Their sessions resume, and what they held is sent again by those who have it.
+    /// Bytes held now.
+    pub fn held(&self) -> u64 {
+        self.held.get()
+    }
+
+    /// Tells those that hold most to go.
     fn cut_largest(&self) {
         let mut holders = self.holders.borrow_mut();
         let mut largest: Vec<_> =
@@ -85,22 +97,22 @@ impl Budget {
                 holder.waker.wake_by_ref();
             }
         }
-        tracing::warn!(event = "origin.over_budget", held = self.held.get(), limit = self.limit);
+        tracing::warn!(event = "budget.exceeded", held = self.held.get(), limit = self.limit);
     }
 }
 
 impl Share {
-    /// The tunnel holds so many bytes now. False: too much is held altogether, and this tunnel is to go.
-    pub(crate) fn hold(&mut self, bytes: usize, cx: &Context<'_>) -> bool {
+    /// It holds so many bytes now. False: too much is held altogether, and this one is to go.
+    pub fn hold(&mut self, bytes: usize, cx: &Context<'_>) -> bool {
         if bytes == self.bytes {
-            return bytes == 0 || !self.is_cut();
+            return bytes < HEAVY || !self.is_cut();
         }
         let before = std::mem::replace(&mut self.bytes, bytes);
         let budget = &self.budget;
         let held = budget.held.get() + bytes as u64 - before as u64;
         budget.set_held(held);
-        if bytes == 0 {
-            return !budget.holders.borrow_mut().remove(&self.id).is_some_and(|holder| holder.cut);
+        if bytes < HEAVY {
+            return before < HEAVY || !budget.holders.borrow_mut().remove(&self.id).is_some_and(|holder| holder.cut);
         }
         let mut holders = budget.holders.borrow_mut();
         let holder = holders.entry(self.id);
@@ -121,6 +133,7 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         if self.bytes > 0 {
+            // At most one entry, and none for a light one.
             self.budget.holders.borrow_mut().remove(&self.id);
             self.budget.set_held(self.budget.held.get() - self.bytes as u64);
         }
@@ -133,35 +146,52 @@ mod tests {
 
     use super::*;
 
+    const KIB: usize = 1024;
+
     #[test]
     fn the_largest_go_when_all_hold_too_much() {
         let metrics = Metrics::new("origin");
-        let budget = Budget::new(800, &metrics);
+        let budget = Budget::new(800 * KIB as u64, "splice", &metrics);
         let cx = &Context::from_waker(Waker::noop());
         let mut shares: Vec<_> = (0..4).map(|_| budget.share()).collect();
-        let held = [100, 300, 150, 250];
+        let held = [100, 300, 150, 250].map(|n| n * KIB);
         assert!(shares.iter_mut().zip(held).all(|(share, bytes)| share.hold(bytes, cx)), "800 is within the limit");
         assert!(budget.is_short());
-        assert!(shares[0].hold(101, cx), "the one that went over isn't the largest");
-        let kept: Vec<_> = shares.iter_mut().zip([101, 300, 150, 250]).map(|(s, bytes)| s.hold(bytes, cx)).collect();
+        assert!(shares[0].hold(101 * KIB, cx), "the one that went over isn't the largest");
+        let again = [101, 300, 150, 250].map(|n| n * KIB);
+        let kept: Vec<_> = shares.iter_mut().zip(again).map(|(share, bytes)| share.hold(bytes, cx)).collect();
         assert_eq!(kept, [true, false, true, true], "one is enough to get below 7/8");
         shares.remove(1);
-        assert_eq!(budget.held.get(), 501);
-        assert!(metrics.encode().contains("baton_buffered_bytes{where=\"splice\"} 501"));
+        assert_eq!(budget.held(), 501 * KIB as u64);
+        let shown = format!("baton_buffered_bytes{{where=\"splice\"}} {}", 501 * KIB);
+        assert!(metrics.encode().contains(&shown));
         shares.iter_mut().for_each(|share| assert!(share.hold(0, cx)));
         assert!(!budget.is_short() && budget.holders.borrow().is_empty());
         drop(shares);
-        assert_eq!(budget.held.get(), 0);
+        assert_eq!(budget.held(), 0);
     }
 
     #[test]
     fn what_was_cut_stays_cut() {
-        let budget = Budget::new(80, &Metrics::new("origin"));
+        let budget = Budget::new(80 * KIB as u64, "splice", &Metrics::new("origin"));
         let cx = &Context::from_waker(Waker::noop());
         let (mut large, mut small) = (budget.share(), budget.share());
-        assert!(large.hold(60, cx));
-        assert!(small.hold(21, cx));
+        assert!(large.hold(60 * KIB, cx));
+        assert!(small.hold(21 * KIB, cx));
         assert!(!large.hold(0, cx), "even if its destination has taken everything meanwhile");
-        assert!(small.hold(30, cx));
+        assert!(small.hold(30 * KIB, cx));
+    }
+
+    #[test]
+    fn the_light_are_counted_and_not_listed() {
+        let budget = Budget::new(1 << 30, "sessions", &Metrics::new("edge"));
+        let cx = &Context::from_waker(Waker::noop());
+        let mut share = budget.share();
+        for (bytes, listed) in [(10, 0), (HEAVY, 1), (HEAVY - 1, 0), (0, 0), (2 * HEAVY, 1)] {
+            assert!(share.hold(bytes, cx));
+            assert_eq!((budget.held(), budget.holders.borrow().len()), (bytes as u64, listed));
+        }
+        drop(share);
+        assert_eq!((budget.held(), budget.holders.borrow().len()), (0, 0));
     }
 }
