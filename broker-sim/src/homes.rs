@@ -7,7 +7,7 @@ use tokio::task::spawn_local;
 
 use crate::{
     pipe::{PipeEnd, pipe},
-    serve::{BrokerHandle, Held, serve_stream},
+    serve::{BrokerHandle, serve_stream},
 };
 
 /// The broker inside. Homes that have the same one share its topics.
@@ -21,16 +21,16 @@ impl Inside {
 }
 
 impl Backend for Inside {
-    type Stream = PipeEnd<Held>;
+    type Stream = PipeEnd;
 
-    async fn dial(&self, opening: &Opening) -> io::Result<PipeEnd<Held>> {
-        let (near, far) = pipe(self.0.hold());
+    async fn dial(&self, opening: &Opening) -> io::Result<PipeEnd> {
+        let (near, far) = pipe();
         let (handle, peer) = (self.0.clone(), opening.client.clone().unwrap_or_default());
         spawn_local(async move { serve_stream(far, &peer, &handle).await });
         Ok(near)
     }
 
-    fn reset(stream: PipeEnd<Held>) {
+    fn reset(stream: PipeEnd) {
         drop(stream);
     }
 }

@@ -25,11 +25,13 @@ pub(crate) struct Numbers {
     takeovers: Counter,
     dropped: Counter,
     sessions: Gauge,
+    sessions_used: Gauge,
     connections: Gauge,
 }
 
 impl Numbers {
-    pub(crate) fn new(metrics: &Metrics) -> Self {
+    /// Registers the families; `sessions` is the limit of MQTT sessions.
+    pub(crate) fn new(metrics: &Metrics, sessions: usize) -> Self {
         Self {
             connects: counter(metrics, "broker_connects", "CONNECT packets received"),
             connacks: counter(metrics, "broker_connacks", "CONNACK packets sent"),
@@ -39,6 +41,7 @@ impl Numbers {
             takeovers: counter(metrics, "broker_takeovers", "Connections closed for a newer one of the same client id"),
             dropped: counter(metrics, "broker_dropped", "Messages that a client should have had and did not get"),
             sessions: gauge(metrics, "broker_sessions", "MQTT sessions, connected or kept"),
+            sessions_used: metrics.limit("sessions", sessions as u64),
             connections: gauge(metrics, "broker_connections", "Connections of clients"),
         }
     }
@@ -57,8 +60,10 @@ impl Numbers {
         set(&self.wills, counts.wills);
         set(&self.takeovers, counts.takeovers);
         set(&self.dropped, counts.dropped);
-        self.sessions.set(i64::try_from(counts.sessions).unwrap_or(i64::MAX));
-        self.connections.set(i64::try_from(counts.connections).unwrap_or(i64::MAX));
+        let shown = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        self.sessions.set(shown(counts.sessions));
+        self.sessions_used.set(shown(counts.sessions));
+        self.connections.set(shown(counts.connections));
     }
 }
 
@@ -87,7 +92,7 @@ mod tests {
     #[test]
     fn counts_have_stable_names() {
         let metrics = Metrics::new("broker-sim");
-        let numbers = Numbers::new(&metrics);
+        let numbers = Numbers::new(&metrics, 9);
         numbers.show(&Counts { connects: 7, publishes: [1, 2, 3], sessions: 5, ..Counts::default() });
         let text = metrics.encode();
         for line in [
@@ -100,6 +105,8 @@ mod tests {
             "baton_broker_dropped_total 0",
             "baton_broker_sessions 5",
             "baton_broker_connections 0",
+            "baton_limit{name=\"sessions\"} 9",
+            "baton_limit_used{name=\"sessions\"} 5",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }

@@ -15,20 +15,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// Bytes that one direction holds: what the kernel would hold for a slow reader.
 pub const PIPE_BYTES: usize = 64 * 1024;
 
-/// The two ends of a new pipe. The first one keeps `guard` for as long as it lives.
-pub fn pipe<G>(guard: G) -> (PipeEnd<G>, PipeEnd) {
+/// The two ends of a new pipe.
+pub fn pipe() -> (PipeEnd, PipeEnd) {
     let (there, back) = (Rc::new(RefCell::default()), Rc::new(RefCell::default()));
-    let near = PipeEnd { out: Rc::clone(&there), back: Rc::clone(&back), _guard: guard };
-    (near, PipeEnd { out: back, back: there, _guard: () })
+    let near = PipeEnd { out: Rc::clone(&there), back: Rc::clone(&back) };
+    (near, PipeEnd { out: back, back: there })
 }
 
 /// One end. Dropped before it was shut down, it resets the stream: the other end reads what was written, then an
 /// error.
 #[derive(Debug)]
-pub struct PipeEnd<G = ()> {
+pub struct PipeEnd {
     out: Rc<RefCell<Way>>,
     back: Rc<RefCell<Way>>,
-    _guard: G,
 }
 
 /// One direction.
@@ -55,7 +54,7 @@ impl Way {
     }
 }
 
-impl<G: Unpin> AsyncRead for PipeEnd<G> {
+impl AsyncRead for PipeEnd {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let way = &mut *self.back.borrow_mut();
         if way.bytes.is_empty() {
@@ -79,7 +78,7 @@ impl<G: Unpin> AsyncRead for PipeEnd<G> {
     }
 }
 
-impl<G: Unpin> AsyncWrite for PipeEnd<G> {
+impl AsyncWrite for PipeEnd {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let way = &mut *self.out.borrow_mut();
         if way.deaf || way.ended.is_some() {
@@ -106,7 +105,7 @@ impl<G: Unpin> AsyncWrite for PipeEnd<G> {
     }
 }
 
-impl<G> Drop for PipeEnd<G> {
+impl Drop for PipeEnd {
     fn drop(&mut self) {
         self.out.borrow_mut().end(Ended::Reset);
         let back = &mut *self.back.borrow_mut();
@@ -124,7 +123,7 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_pass_in_order_and_wait_when_it_is_full() {
-        let (mut near, mut far) = pipe(());
+        let (mut near, mut far) = pipe();
         let sent: Vec<u8> = (0..3 * PIPE_BYTES).map(|n| u8::try_from(n % 251).unwrap()).collect();
         let writing = async {
             near.write_all(&sent).await.unwrap();
@@ -142,7 +141,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_end_is_a_reset_after_what_was_written() {
-        let (mut near, mut far) = pipe(());
+        let (mut near, mut far) = pipe();
         near.write_all(b"last").await.unwrap();
         drop(near);
         let mut got = [0; 4];
@@ -154,7 +153,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_half_closed_pipe_still_carries_the_other_way() {
-        let (mut near, mut far) = pipe(());
+        let (mut near, mut far) = pipe();
         near.shutdown().await.unwrap();
         assert_eq!(far.read(&mut [0; 4]).await.unwrap(), 0);
         far.write_all(b"bye").await.unwrap();
@@ -166,7 +165,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_writer_that_waits_learns_of_the_reset() {
-        let (mut near, far) = pipe(());
+        let (mut near, far) = pipe();
         near.write_all(&[0; PIPE_BYTES]).await.unwrap();
         let (written, ()) = tokio::join!(near.write(b"x"), async { drop(far) });
         assert_eq!(written.unwrap_err().kind(), io::ErrorKind::BrokenPipe);

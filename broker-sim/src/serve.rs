@@ -60,7 +60,6 @@ struct Shared {
     armed: Cell<Option<Millis>>,
     rearm: Notify,
     served: Cell<usize>,
-    held: Cell<usize>,
     left: Notify,
 }
 
@@ -69,16 +68,15 @@ impl BrokerHandle {
     pub fn new(limits: Limits, clock: Clock, metrics: &Metrics) -> Self {
         Self(Rc::new(Shared {
             packet_bytes: limits.packet_bytes,
+            numbers: Numbers::new(metrics, limits.sessions),
             broker: RefCell::new(Broker::new(limits)),
             outboxes: RefCell::default(),
             scratch: RefCell::new(vec![0; READ_BYTES].into()),
             spare: RefCell::default(),
             clock,
-            numbers: Numbers::new(metrics),
             armed: Cell::new(None),
             rearm: Notify::new(),
             served: Cell::new(0),
-            held: Cell::new(0),
             left: Notify::new(),
         }))
     }
@@ -96,24 +94,6 @@ impl BrokerHandle {
     /// Until fewer than `most` connections are served.
     pub async fn fewer_than(&self, most: usize) {
         while self.served() >= most {
-            self.0.left.notified().await;
-        }
-    }
-
-    /// How many other ends of connections are held, by `hold`.
-    pub fn held(&self) -> usize {
-        self.0.held.get()
-    }
-
-    /// Counts the other end of a connection within this process, which may have a way to go after the broker's end.
-    pub fn hold(&self) -> Held {
-        self.0.held.set(self.held() + 1);
-        Held(self.0.clone())
-    }
-
-    /// Until no connection is served, and no other end held.
-    pub async fn empty(&self) {
-        while self.served() + self.held() > 0 {
             self.0.left.notified().await;
         }
     }
@@ -214,15 +194,5 @@ impl Drop for Served {
         self.handle.0.outboxes.borrow_mut().remove(&self.id);
         self.handle.0.served.set(self.handle.served() - 1);
         self.handle.0.left.notify_waiters();
-    }
-}
-
-/// The other end of a connection, counted until it is dropped.
-pub struct Held(Rc<Shared>);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.held.set(self.0.held.get() - 1);
-        self.0.left.notify_waiters();
     }
 }
