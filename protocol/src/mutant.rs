@@ -38,6 +38,29 @@ pub enum Mutant {
     ResumeAtRequestOffset,
     /// A fenced tunnel isn't ended.
     FencedTunnelLeftOpen,
+    /// A thawed session goes on with the epochs that its successor may have used.
+    ThawKeepsEpoch,
+    /// A thawed session keeps a tunnel from which it has lost capsules.
+    ThawKeepsTunnel,
+    /// An open's first bytes follow it at once, without waiting for the 200.
+    BytesBeforeAccepted,
+}
+
+#[cfg(mutants)]
+impl Mutant {
+    /// Every fault, and none.
+    pub const ALL: [Self; 10] = [
+        Self::Sound,
+        Self::AckCheckedAgainstNxt,
+        Self::NoFencing,
+        Self::FreeOnSend,
+        Self::AckOnReceipt,
+        Self::ResumeAtRequestOffset,
+        Self::FencedTunnelLeftOpen,
+        Self::ThawKeepsEpoch,
+        Self::ThawKeepsTunnel,
+        Self::BytesBeforeAccepted,
+    ];
 }
 
 /// The fault planted in this process.

@@ -115,6 +115,7 @@ impl EdgeSession {
     /// A session for a client whose CONNECT has been parsed. `key` is replaced by each open attempt's own.
     pub fn new(user: UserId, terms: SharedTerms, now: Millis) -> Self {
         let (until, attach_wait, grace) = (now.saturating_add(terms.open), terms.attach, terms.grace);
+        let window = if mutant!(BytesBeforeAccepted) { terms.window } else { 0 };
         Self {
             key: SessionKey::from_bytes([0; 32]),
             user,
@@ -122,7 +123,7 @@ impl EdgeSession {
             epoch: Epoch(0),
             grace,
             phase: Phase::Opening { attempt: None, until },
-            pipe: Pipe::new(terms, 0),
+            pipe: Pipe::new(terms, window),
             attach_wait,
             holed: false,
             stale: Strikes::default(),
@@ -338,15 +339,17 @@ impl EdgeSession {
 
     /// The successor that was to take this session is gone: it goes on here, above whatever epoch that one used.
     pub fn thaw(&mut self, now: Millis) {
-        self.epoch = Epoch(self.epoch.0.saturating_add(limits::THAW_EPOCHS));
-        if let Some(tunnel) = self.tunnel() {
+        let jump = if mutant!(ThawKeepsEpoch) { 0 } else { limits::THAW_EPOCHS };
+        self.epoch = Epoch(self.epoch.0.saturating_add(jump));
+        let tunnel = self.tunnel().filter(|_| !mutant!(ThawKeepsTunnel));
+        if let Some(tunnel) = tunnel {
             self.outputs.push_back(Output::EndTunnel(tunnel, HowEnded::Reset));
         }
         if let Some(attempt) = self.attempt() {
             self.outputs.push_back(Output::EndTunnel(attempt, HowEnded::Reset));
             self.forget_attempt();
         }
-        if self.tunnel().is_some() {
+        if tunnel.is_some() {
             self.detach(None, now);
         }
     }
@@ -399,6 +402,7 @@ impl Half for EdgeSession {
     fn tunnel(&self) -> Option<Epoch> {
         match self.phase {
             Phase::Live { tunnel } | Phase::Moving { tunnel, .. } => Some(tunnel),
+            Phase::Opening { attempt: Some(attempt), .. } if mutant!(BytesBeforeAccepted) => Some(attempt.epoch),
             Phase::Opening { .. } | Phase::Detached { .. } | Phase::Closed => None,
         }
     }
