@@ -1,1 +1,23 @@
-//! Tests with real processes.
+//! Tests with real processes: a tier of edges, origins and homes before a real and before a simulated broker, clients
+//! of several makes, and faults.
+//!
+//! | Module | What happens |
+//! |---|---|
+//! | `drain` | origins leave in order |
+//! | `kill` | processes die |
+//! | `hang` | processes stop, and go on later |
+//! | `lonely` | the only origin restarts, or doesn't come back |
+//! | `absent` | nothing is up yet |
+//! | `refusal` | a home has lost a session |
+//! | `slow` | clients that don't read |
+//! | `bytes` | every byte is known: links cut and stalled, half-closes, resets |
+//! | `wills` | who leaves in order, and who vanishes |
+//! | `input` | what isn't MQTT, what isn't HTTP/2 |
+//! | `farewell` | edges and homes leave |
+//! | `foreign` | clients that aren't ours |
+
+#[macro_use]
+mod support;
+
+mod drain;
+mod kill;

@@ -1,0 +1,189 @@
+//! A tier, a load in it that must notice nothing, and how to tell that it didn't.
+
+use std::{io::Write, time::Duration};
+
+use baton_drill::{
+    load::{Load, Plan, Tempo},
+    tier::{Broker, Error, Layout, Role, Tier},
+};
+
+/// The program under test.
+pub(crate) const BATON: &str = env!("CARGO_BIN_EXE_baton");
+/// Longest wait for what takes seconds at most.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+/// Time between two looks at what others do.
+const LOOK: Duration = Duration::from_millis(20);
+/// Clients of the usual load, and messages a second of all together: a machine with two cores isn't full with it.
+const CLIENTS: u32 = 160;
+const RATE: u32 = 800;
+/// Messages after which a load has been everywhere: each client has published at all qualities of service.
+const ENOUGH: u64 = 4 * CLIENTS as u64;
+
+/// Makes a test of each of these stories before broker-sim, and another before mosquitto.
+macro_rules! before_both_brokers {
+    ($($story:ident)*) => {
+        mod broker_sim {
+            $(#[test] fn $story() { super::$story(baton_drill::tier::Broker::Sim) })*
+        }
+        mod mosquitto {
+            $(#[test] fn $story() { super::$story(baton_drill::tier::Broker::Mosquitto) })*
+        }
+    };
+}
+
+/// Notes that the test of this thread can't run here.
+pub(crate) fn skip(reason: &str) {
+    let test = std::thread::current().name().unwrap_or("process").to_owned();
+    eprintln!("skipped: {test}: {reason}");
+    if let Some(file) = std::env::var_os("BATON_SKIPS") {
+        let mut file = std::fs::File::options().create(true).append(true).open(file).expect("BATON_SKIPS is a file");
+        writeln!(file, "{test}: {reason}").expect("it can be written");
+    }
+}
+
+/// Two edges, so many origins, two homes that share their topics.
+pub(crate) fn layout(broker: Broker, origins: u16) -> Layout {
+    // A drain's computed time is for thousands of sessions.
+    let layout = Layout { broker, edges: 2, origins, homes: 2, ..Layout::new(BATON) };
+    layout.set(Role::Origin, "drain.spread", "500ms")
+}
+
+/// The processes, not started yet; none, with a note, where the broker isn't installed.
+pub(crate) fn tier(layout: Layout) -> Option<Tier> {
+    match Tier::new(layout) {
+        Err(error @ Error::NotInstalled(_)) => {
+            skip(&error.to_string());
+            None
+        }
+        tier => Some(tier.expect("ports and a directory")),
+    }
+}
+
+/// A load that heeds wills: one that is published anywhere shows as a stray.
+pub(crate) fn plan(tier: &Tier, name: &str) -> Plan {
+    Plan { tempo: Tempo::Rate(RATE), wills: true, ..Plan::new(name, &tier.edges(), CLIENTS) }
+}
+
+/// The sum of a counter over all edges.
+pub(crate) fn edges_total(tier: &Tier, name: &str, labels: &[(&str, &str)]) -> f64 {
+    let value = |edge: &String| tier.metrics(edge).expect("edges answer").total(name, labels);
+    tier.names(Role::Edge).iter().map(value).sum()
+}
+
+/// Sessions that changed their tunnel in this way: `planned` or `broken`.
+pub(crate) fn moved(tier: &Tier, kind: &str) -> f64 {
+    edges_total(tier, "baton_moves_total", &[("kind", kind), ("outcome", "accepted")])
+}
+
+/// Clients that the edges have closed for this cause.
+pub(crate) fn closed(tier: &Tier, cause: &str) -> f64 {
+    edges_total(tier, "baton_client_closes_total", &[("cause", cause)])
+}
+
+/// Waits until `condition` holds.
+#[expect(clippy::disallowed_methods, reason = "other processes change what is looked at, and no session waits here")]
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    for _ in 0..PATIENCE.as_millis() / LOOK.as_millis() {
+        if condition() {
+            return;
+        }
+        std::thread::sleep(LOOK);
+    }
+    panic!("it took too long: {what}");
+}
+
+/// Sessions of all edges in this state.
+pub(crate) fn sessions(tier: &Tier, state: &str) -> f64 {
+    edges_total(tier, "baton_sessions", &[("state", state)])
+}
+
+/// Tunnels that an origin carries.
+pub(crate) fn carried(tier: &Tier, origin: &str) -> f64 {
+    tier.metrics(origin).expect("it answers").total("baton_tunnels", &[])
+}
+
+/// CONNECTs that the brokers have seen.
+pub(crate) fn connects(tier: &Tier) -> u64 {
+    let sims = tier.names(Role::BrokerSim).into_iter().map(|name| {
+        let samples = tier.metrics(&name).expect("it answers");
+        samples.total("baton_broker_connects_total", &[]) as u64
+    });
+    let real = tier.names(Role::Mosquitto).into_iter().map(|name| {
+        let lines = tier.log_count(&name, "New client connected").expect("it has a log");
+        lines as u64
+    });
+    sims.chain(real).sum()
+}
+
+/// Drains an origin as a deploy does. Returns how many sessions moved: all that it carried, each make-before-break.
+pub(crate) fn drain(tier: &mut Tier, origin: &str) -> f64 {
+    let (planned, broken) = (moved(tier, "planned"), moved(tier, "broken"));
+    let carried = carried(tier, origin);
+    tier.terminate(origin).expect("it runs");
+    let status = tier.exit(origin, PATIENCE).expect("it ends");
+    let log = tier.log(origin).expect("it has one");
+    let last = log.lines().rfind(|line| line.contains("origin.drain")).unwrap_or_default();
+    assert!(status.success() && last.contains(&format!("moved={carried} left=0")), "{status}: {last}");
+    assert_eq!(moved(tier, "broken"), broken, "a move wasn't make-before-break");
+    let moved = moved(tier, "planned") - planned;
+    assert_eq!(moved, carried, "each of its sessions moves once");
+    moved
+}
+
+/// A tier with the usual load in it.
+#[derive(Debug)]
+pub(crate) struct Play {
+    pub(crate) tier: Tier,
+    pub(crate) load: Load,
+}
+
+impl Play {
+    /// Starts everything, and waits until messages flow.
+    pub(crate) fn begin(layout: Layout) -> Option<Self> {
+        let mut tier = tier(layout)?;
+        tier.start_all().expect("the tier starts");
+        let plan = plan(&tier, "load");
+        Some(Self::begin_with(tier, plan))
+    }
+
+    /// As [`Self::begin`], in a tier that runs.
+    pub(crate) fn begin_with(tier: Tier, plan: Plan) -> Self {
+        let load = Load::start(plan).expect("a thread");
+        load.ready(PATIENCE).unwrap_or_else(|late| panic!("{late}"));
+        load.publish();
+        let play = Self { tier, load };
+        play.goes_on();
+        play
+    }
+
+    /// Waits until every client has had new messages.
+    pub(crate) fn goes_on(&self) {
+        self.load.received(ENOUGH, PATIENCE).unwrap_or_else(|late| panic!("{late}"));
+    }
+
+    /// Waits until every session has a tunnel, so many of them another one than before, and messages flow everywhere.
+    pub(crate) fn recovers(&self, kind: &str, moves: f64) {
+        assert!(moves > 0.0, "the fault hit nothing");
+        until("the sessions move", || moved(&self.tier, kind) >= moves);
+        self.goes_on();
+    }
+
+    /// Ends the load: no client was dropped, no message lost, doubled or out of order, and no broker has seen anything
+    /// but the clients that connected at the start.
+    pub(crate) fn ends_unnoticed(self) {
+        let clients = self.load.plan().clients;
+        until("every session has a tunnel", || sessions(&self.tier, "live") == f64::from(clients));
+        assert_eq!(edges_total(&self.tier, "baton_client_closes_total", &[]), 0.0);
+        assert_eq!(connects(&self.tier), u64::from(clients), "a client connected again");
+        let report = self.load.finish(PATIENCE);
+        assert!(report.verdict.is_clean(), "{report}");
+        assert!(report.verdict.tallies.iter().all(|tally| tally.received > 0), "{report}");
+        for broker in self.tier.names(Role::BrokerSim) {
+            let samples = self.tier.metrics(&broker).expect("it answers");
+            for never in ["baton_broker_wills_total", "baton_broker_takeovers_total", "baton_broker_dropped_total"] {
+                assert_eq!(samples.value(never, &[]), Some(0.0), "{never}");
+            }
+        }
+        assert_eq!(connects(&self.tier), u64::from(clients), "a client connected again");
+    }
+}
