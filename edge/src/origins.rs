@@ -37,7 +37,7 @@ const DIAL: Duration = Duration::from_secs(3);
 const REDIAL_MAX: Millis = 1_000;
 /// Tunnels short of a trunk's limit at which a further one is opened.
 const SPARE_TUNNELS: usize = TUNNELS_PER_TRUNK / 8;
-/// What a control stream that ended without a SOLICIT stands for.
+/// What GOAWAY, or a control stream that ended, stands for where there was no SOLICIT.
 const UNANNOUNCED: Solicit = Solicit { spread: 10_000, deadline: 30_000, reason: 0 };
 
 /// What every session's task has in common: how to reach it.
@@ -259,6 +259,13 @@ impl Origins {
         }
     }
 
+    /// The connection takes no more attaches, and nobody said why.
+    pub(crate) fn goes_away(&self, link: &Link) {
+        if link.leave_by.get().is_none() {
+            self.solicited(&link.instance, UNANNOUNCED);
+        }
+    }
+
     /// The instance wants to be left: so for every connection to it, since what counts is the process.
     fn solicited(&self, instance: &str, solicit: Solicit) {
         let leave_by = self.worker.now().saturating_add(solicit.spread);
@@ -348,8 +355,8 @@ async fn watch(origins: Rc<Origins>, link: Rc<Link>, mut control: Control, mut e
             solicit = control.next() => match solicit {
                 Some(solicit) => origins.solicited(&link.instance, solicit),
                 None => {
-                    if link.leave_by.get().is_none() && !link.trunk.state().ended() {
-                        origins.solicited(&link.instance, UNANNOUNCED);
+                    if !link.trunk.state().ended() {
+                        origins.goes_away(&link);
                     }
                     control.end();
                     break ended.await.unwrap_or(LinkEnd::Closed);

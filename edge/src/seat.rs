@@ -231,6 +231,9 @@ impl Seat {
             }
             Err(error) => {
                 debug!(event = "attach.unsent", %epoch, %error);
+                if error.is_go_away() {
+                    self.house.origins.goes_away(&link);
+                }
                 half.handle_lost(epoch, Loss::Connection, now);
                 self.fail(link.origin, now, None);
             }
