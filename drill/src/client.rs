@@ -1,6 +1,7 @@
 //! A counted MQTT client: one TCP connection, every message stamped and entered in a ledger.
 //!
-//! It never reconnects: a lost connection is what a drill is there to see, and ends the client with an [`End`].
+//! It doesn't reconnect: a lost connection is what a drill is there to see, and ends the client with an [`End`]. Only where
+//! the storm is what there is to see, it connects again, with the same client id ([`Options::returning`]).
 //! A client is one task and little memory, so thousands fit on one thread:
 //!
 //! | Part | Does |
@@ -59,6 +60,9 @@ pub struct Options {
     pub publishing: Option<Publishing>,
     /// How long connecting may take, until the broker's CONNACK.
     pub patience: Duration,
+    /// Time after which a client whose connection was lost, or refused, connects again, as most MQTT libraries do. What
+    /// was under way is forgotten and counts as lost or unacknowledged. `None`: it doesn't.
+    pub returning: Option<Duration>,
 }
 
 impl Options {
@@ -76,6 +80,7 @@ impl Options {
             subscriptions: Vec::new(),
             publishing: None,
             patience: Duration::from_secs(30),
+            returning: None,
         }
     }
 }
@@ -173,7 +178,7 @@ pub enum State {
     Subscribing,
     /// Connected, and subscribed to everything.
     Ready,
-    /// Over.
+    /// Over, or until it connects again.
     Ended(End),
 }
 
@@ -184,7 +189,7 @@ pub struct Counts {
     pub starting: u32,
     /// Connected and subscribed.
     pub ready: u32,
-    /// Lost their connection or never got one.
+    /// Lost their connection or never got one, and haven't connected again.
     pub dropped: u32,
     /// Left because they were told to.
     pub left: u32,

@@ -53,6 +53,8 @@ pub struct Totals {
     pub acknowledged: u64,
     /// Messages received, duplicates included.
     pub received: u64,
+    /// Connections lost or refused: more than clients were dropped, where clients connect again.
+    pub dropped: u64,
 }
 
 impl Default for Ledger {
@@ -134,6 +136,7 @@ impl Ledger {
 
     /// Client `client` lost its connection in the way that `label` names.
     pub fn dropped(&mut self, client: u32, label: &'static str) {
+        self.totals.dropped += 1;
         self.ended.insert(client, label);
         self.fault(|| format!("client {client} was dropped: {label}"));
     }
@@ -142,7 +145,7 @@ impl Ledger {
         self.first_fault.get_or_insert_with(what);
     }
 
-    /// Clients that lost their connection.
+    /// Clients that lost their connection at least once, and how the last time.
     pub fn ended(&self) -> &BTreeMap<u32, &'static str> {
         &self.ended
     }

@@ -74,6 +74,8 @@ pub struct Plan {
     pub sources: u8,
     /// How long a client waits for its CONNACK.
     pub patience: Duration,
+    /// Time after which a client that was dropped connects again; `None`: never.
+    pub returning: Option<Duration>,
 }
 
 impl Plan {
@@ -91,6 +93,7 @@ impl Plan {
             name: name.to_owned(),
             sources: 0,
             patience: Duration::from_secs(30),
+            returning: None,
         }
     }
 
@@ -152,6 +155,7 @@ impl Plan {
                 qos: Qos::AtLeastOnce,
             }),
             patience: self.patience,
+            returning: self.returning,
             ..Options::new(number, address, self.client_id(number))
         }
     }

@@ -6,7 +6,7 @@ use bytes::{Buf, BytesMut};
 use tokio::{
     io::{AsyncWriteExt, Interest, copy, sink},
     net::{TcpSocket, TcpStream},
-    time::{Instant, sleep_until, timeout, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
 
 use super::{Board, End, Leave, Options, Orders, Pace, State, dialogue::Dialogue};
@@ -24,15 +24,22 @@ const READS: usize = 4;
 const FAREWELL: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(options: Options, orders: Rc<Orders>, board: Rc<Board>) {
-    let number = options.number;
-    let end = match connect(&options).await {
-        Ok(stream) => Line::new(stream, options, &orders, &board).converse().await,
-        Err(end) => end,
-    };
-    if end != End::Left {
-        board.with_ledger(|ledger| ledger.dropped(number, end.label()));
+    loop {
+        let end = match connect(&options).await {
+            Ok(stream) => Line::new(stream, options.clone(), &orders, &board).converse().await,
+            Err(end) => end,
+        };
+        if end != End::Left {
+            board.with_ledger(|ledger| ledger.dropped(options.number, end.label()));
+        }
+        orders.enter(State::Ended(end), &board);
+        let Some(pause) = options.returning.filter(|_| end != End::Left) else { return };
+        sleep(pause).await;
+        if orders.leaving.get().is_some() {
+            return;
+        }
+        orders.enter(State::Connecting, &board);
     }
-    orders.enter(State::Ended(end), &board);
 }
 
 async fn connect(options: &Options) -> Result<TcpStream, End> {

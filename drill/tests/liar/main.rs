@@ -118,3 +118,18 @@ fn a_pause_in_publishing_is_kept() {
     load.received(100, PATIENCE).unwrap();
     assert!(load.finish(PATIENCE).verdict.is_clean());
 }
+
+#[test]
+fn a_client_that_returns_goes_on_and_its_drop_stays_on_record() {
+    let broker = Broker::start(Lie::Reset);
+    let returning = Some(Duration::from_millis(20));
+    let load = Load::start(Plan { tempo: Tempo::Rate(500), returning, ..plan(&broker) }).unwrap();
+    load.ready(PATIENCE).unwrap();
+    load.publish();
+    load.until(PATIENCE, |progress| progress.totals.dropped == 1).unwrap();
+    load.until(PATIENCE, |progress| progress.counts.ready == 2 && progress.counts.dropped == 0).unwrap();
+    load.received(50, PATIENCE).unwrap();
+    let report = load.finish(Duration::from_millis(300));
+    assert_eq!(report.verdict.drops.get("reset"), Some(&1), "{report}");
+    assert_eq!(report.ended, [(0, "reset")]);
+}
