@@ -6,10 +6,9 @@
 mod cpu;
 mod endurance;
 mod figure;
-mod machine;
+pub(crate) mod machine;
 mod memory;
 mod moves;
-mod pause;
 
 use std::{error::Error, process::ExitCode};
 

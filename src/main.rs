@@ -5,6 +5,7 @@ mod broker_sim;
 mod edge;
 mod flags;
 mod origin;
+mod pause;
 mod sidecar;
 
 use std::process::ExitCode;

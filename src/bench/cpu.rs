@@ -16,12 +16,8 @@ use baton_drill::{
 use clap::Args;
 
 use self::haproxy::Haproxy;
-use super::{
-    Figures,
-    figure::Figure,
-    machine,
-    pause::{Watch, pause},
-};
+use super::{Figures, figure::Figure, machine};
+use crate::pause::{Watch, pause};
 
 /// Of HAProxy's processor time per message.
 const TARGET: f64 = 0.6;

@@ -8,7 +8,8 @@ use baton_drill::{
 };
 use clap::{Args, ValueEnum};
 
-use super::{Figures, figure::Figure, machine, pause::Watch};
+use super::{Figures, figure::Figure, machine};
+use crate::pause::Watch;
 
 /// Time for the slowest step: connecting all clients, or recovering from a fault.
 const PATIENCE: Duration = Duration::from_secs(120);

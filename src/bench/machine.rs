@@ -4,10 +4,16 @@ use std::{fs, io, thread};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Says on what it runs, and raises the limit of open files: every client is a socket of this process.
-pub(super) fn prepare() -> io::Result<()> {
+/// Raises the limit of open files as far as it goes: every client is a socket of this process. Returns it, if any.
+pub(crate) fn raise_open_files() -> io::Result<Option<u64>> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
+    Ok(maximum)
+}
+
+/// Says on what it runs, and raises the limit of open files.
+pub(super) fn prepare() -> io::Result<()> {
+    let maximum = raise_open_files()?;
     let cores = thread::available_parallelism()?;
     let open_files = maximum.map_or_else(|| "any number of".to_owned(), |files| files.to_string());
     println!("baton {}", crate::VERSION);
@@ -20,7 +26,7 @@ pub(super) fn prepare() -> io::Result<()> {
 }
 
 /// The program that the tier's processes run: this one.
-pub(super) fn program() -> io::Result<std::path::PathBuf> {
+pub(crate) fn program() -> io::Result<std::path::PathBuf> {
     std::env::current_exe()
 }
 

@@ -13,7 +13,8 @@ use baton_drill::tier::{Broker, Layout, Role, Tier};
 use clap::Args;
 
 use self::{echo::Echo, resident::Resident, visitors::Visitors};
-use super::{Figures, figure::Figure, machine, pause::pause};
+use super::{Figures, figure::Figure, machine};
+use crate::pause::pause;
 
 /// What is measured: the role, its process, and KiB that a session may cost it.
 const TARGETS: [(&str, &str, f64); 3] =

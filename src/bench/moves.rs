@@ -8,7 +8,8 @@ use baton_drill::{
 };
 use clap::Args;
 
-use super::{Figures, figure::Figure, machine, pause::Watch};
+use super::{Figures, figure::Figure, machine};
+use crate::pause::Watch;
 
 /// Seconds in which all must be moved.
 const TARGET: f64 = 5.0;
