@@ -4,6 +4,7 @@ use std::{cell::RefCell, future::poll_fn, io, rc::Rc, time::Duration};
 
 use baton_link::{
     LinkEnd, Trunk, Worker,
+    budget::Budget,
     control::Control,
     trunk::{self, Connected, TrunkState},
 };
@@ -79,7 +80,7 @@ impl Tier {
         let network = Network::default();
         let (metrics, phases) = (env.metrics.clone(), env.phases.clone());
         let health = Health::new(&phases, &env.ready, env.clock);
-        let worker = Worker::start(env.clock, 1 << 30);
+        let worker = Worker::start(env.clock, Budget::new(1 << 30, "test", &Metrics::new("test")));
         let exit = spawn_local(baton_origin::run(config, env, network.listen(ORIGIN), network.clone()));
         Self { network, worker, metrics, health, phases, exit }
     }
