@@ -13,8 +13,8 @@ use baton_process::{
 };
 use baton_protocol::{id::NodeName, limits::Millis, session::Terms};
 use tokio::{
-    task::{JoinError, JoinSet, spawn_local, yield_now},
-    time::{Instant, timeout},
+    task::{JoinError, JoinSet, spawn_local},
+    time::{Instant, sleep, timeout},
 };
 use tracing::info;
 
@@ -30,8 +30,9 @@ use crate::{
 const DRAIN_DEADLINE: Millis = 30_000;
 /// Beyond the farewell of the last connection: for its close to pass through the tunnels.
 const LAST_TUNNELS: Duration = Duration::from_secs(1);
-/// Turns of the runtime within which a trunk writes what its tunnels said last: it yields once, then writes.
-const LAST_TURNS: usize = 4;
+/// How long the origins have for passing on what the last tunnels said, before their connections break: that it
+/// arrived is never answered, and a connection that breaks resets its tunnels, whatever is still on its way in them.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// Where clients and origins come in.
 pub struct Listeners<L> {
@@ -151,9 +152,7 @@ async fn drain(handle: &BrokerHandle, homes: &[Rc<Home<Inside>>], deadline: Mill
             homes.iter().for_each(|home| home.forget_all());
         }
     }
-    for _ in 0..LAST_TURNS {
-        yield_now().await;
-    }
+    sleep(LAST_WORDS).await;
     info!(event = "broker.drain", left, millis = begun.elapsed().as_millis());
     if left == 0 { Exit::Done } else { Exit::Left(left) }
 }
