@@ -209,3 +209,27 @@ impl Attempt {
         let _ = self.respond.send_response(reply, true);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use baton_protocol::{
+        attach::{Attach, Open},
+        id::{SessionKey, UserId},
+    };
+
+    use super::*;
+
+    #[test]
+    fn keys_and_what_we_do_not_know_stay_out_of_hpacks_table() {
+        let open = Open { user: UserId::new("alice"), key: SessionKey::from_bytes([7; 32]), window: 1, client: None };
+        let mut headers = Attach::Open(open).to_request("origins").headers().clone();
+        headers.insert("dcr-newer", "secret, for all we know".parse().expect("a value"));
+        // As they come off the wire.
+        headers.values_mut().for_each(|value| value.set_sensitive(false));
+        let headers = forwarded(headers);
+        let mut indexed: Vec<_> = headers.iter().filter(|(_, value)| !value.is_sensitive()).map(|(n, _)| n).collect();
+        indexed.sort_by_key(|name| name.as_str());
+        assert_eq!(indexed, [header::CAPSULE_PROTOCOL, header::WINDOW]);
+        assert_eq!(headers.len(), 5, "user, key and the unknown one among them");
+    }
+}

@@ -98,7 +98,7 @@ async fn refused(edge: &Edge, attach: &attach::Attach) -> (Option<Word>, bool) {
 fn resumes_go_to_their_home_and_opens_where_the_ring_says() {
     on_a_worker(async {
         let (tier, edge, mut anchor) = Tier::whole(&["origin.homes.b=127.0.0.1:7202"]).await;
-        let mut other = tier.anchor("b", 7202);
+        let mut other = tier.anchor(7202);
         until(|| other.up() == 1).await;
         let mut opened = [0, 0];
         for n in 0..40 {

@@ -92,7 +92,7 @@ fn what_is_left_at_the_deadline_is_cut() {
 fn without_edges_there_is_nothing_to_wait_for() {
     on_a_worker(async {
         let tier = Tier::start(&[]);
-        let _anchor = tier.anchor("a", 7201);
+        let _anchor = tier.anchor(7201);
         until(|| tier.health.readiness().is_ok()).await;
         let began = Instant::now();
         tier.drain();

@@ -17,14 +17,14 @@ fn a_home_that_comes_back_is_found_soon() {
         let tier = Tier::start(&[]);
         sleep(Duration::from_secs(30)).await;
         assert_eq!(tier.health.readiness(), Err("no home is up".into()));
-        let anchor = tier.anchor("a", 7201);
+        let anchor = tier.anchor(7201);
         let began = Instant::now();
         until(|| tier.health.readiness().is_ok()).await;
         assert!(began.elapsed() <= Duration::from_millis(2_100), "{:?}", began.elapsed());
         sleep(Duration::from_secs(30)).await;
         anchor.crash();
         until(|| tier.health.readiness().is_err()).await;
-        let mut anchor = tier.anchor("a", 7201);
+        let mut anchor = tier.anchor(7201);
         let began = Instant::now();
         until(|| tier.health.readiness().is_ok()).await;
         assert!(began.elapsed() <= Duration::from_millis(200), "it was gone for a moment only: {:?}", began.elapsed());
@@ -36,7 +36,7 @@ fn a_home_that_comes_back_is_found_soon() {
 fn one_home_is_enough_to_be_ready() {
     on_a_worker(async {
         let (tier, _edge, anchor) = Tier::whole(&["origin.homes.b=127.0.0.1:7202"]).await;
-        let other = tier.anchor("b", 7202);
+        let other = tier.anchor(7202);
         until(|| other.up() == 1).await;
         anchor.crash();
         sleep(Duration::from_secs(10)).await;

@@ -88,19 +88,19 @@ impl Tier {
     /// An origin with one edge and the anchor of home "a", connected.
     pub(crate) async fn whole(sets: &[&str]) -> (Self, Edge, Anchor) {
         let tier = Self::start(sets);
-        let anchor = tier.anchor("a", 7201);
+        let anchor = tier.anchor(7201);
         until(|| tier.health.readiness().is_ok()).await;
         let edge = tier.edge("edge-1").await;
         (tier, edge, anchor)
     }
 
     /// Starts the anchor of a home.
-    pub(crate) fn anchor(&self, home: &str, port: u16) -> Anchor {
+    pub(crate) fn anchor(&self, port: u16) -> Anchor {
         let (sender, attaches) = mpsc::channel(ATTACHES);
         let trunks = Rc::new(RefCell::default());
         let listener = self.network.listen(&format!("127.0.0.1:{port}"));
         let task = spawn_local(serve(listener, Rc::clone(&self.worker), sender, Rc::clone(&trunks)));
-        Anchor { home: name(home), attaches, trunks, task }
+        Anchor { attaches, trunks, task }
     }
 
     /// Connects, without a word about who it is.
@@ -196,7 +196,6 @@ impl Pending {
 
 /// A home's anchor.
 pub(crate) struct Anchor {
-    pub(crate) home: NodeName,
     attaches: mpsc::Receiver<Arrived>,
     /// The connections that it has taken.
     pub(crate) trunks: Rc<RefCell<Vec<Rc<TrunkState>>>>,
