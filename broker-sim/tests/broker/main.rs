@@ -1,6 +1,6 @@
 //! The broker, behaviour by behaviour, with the section of MQTT 5 that asks for it. No socket, no clock.
 
-#![allow(clippy::unwrap_used, reason = "a helper of tests that fails is a failed test")]
+#![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
 
 mod connect;
 mod desk;

@@ -1,6 +1,6 @@
 //! The broker over real sockets: clients that others wrote, clients that misbehave, and the end of the role.
 
-#![allow(clippy::unwrap_used, reason = "a helper of tests that fails is a failed test")]
+#![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
 
 mod homes;
 mod mosquitto;
