@@ -55,6 +55,8 @@ pub(crate) enum Action {
     ShutDown(Side),
     Break(Side),
     GiveUp(Side),
+    /// An anchor whose edge is gone has waited long enough.
+    GraceEnds,
 }
 
 /// What differs between runs.
@@ -235,6 +237,9 @@ impl Pair {
     }
 
     fn handover_actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if state.edge.closed() && !state.anchor.closed() && state.anchor.tunnel().is_none() {
+            actions.push(Action::GraceEnds);
+        }
         if state.left.edge_handovers > 0 && state.left.attempts > 0 && !state.edge.closed() {
             actions.push(Action::EdgeHandover);
         }
@@ -308,7 +313,8 @@ impl Pair {
         if resume.epoch <= before {
             state.blame("an epoch was sent twice");
         }
-        if resume.recv != u64::from(state.got[Side::Edge as usize]) + u64::from(state.shut[Side::Edge as usize]) {
+        let took = u64::from(state.got[Side::Edge as usize]) + u64::from(state.shut[Side::Edge as usize]);
+        if resume.recv != took && !state.edge.pipe().write_dead() {
             state.blame("a resume names what wasn't committed");
         }
         self.ask(state, &resume);
@@ -529,6 +535,10 @@ impl Model for Pair {
                 state.tunnels[i].down.clear();
                 state.tunnels[i].up.insert(0, Message::Attach { recv: recv.expect("positions of a model are small") });
                 state.lose(Side::Anchor, epoch, Loss::Connection);
+            }
+            Action::GraceEnds => {
+                Arc::make_mut(&mut state.anchor).handle_timeout(NOW + self.terms.grace, None);
+                state.drain(Side::Anchor);
             }
             _ => self.hand_over(&mut state, action),
         }

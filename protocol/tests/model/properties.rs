@@ -1,6 +1,6 @@
 //! What must hold in every state, and what must be reached in some.
 
-use baton_protocol::session::Half;
+use baton_protocol::{error::CloseCause, session::Half};
 use stateright::{Model, Property};
 
 use crate::{
@@ -12,6 +12,7 @@ pub(crate) fn all() -> Vec<Property<Pair>> {
     vec![
         Property::always("nothing forbidden happens", |_, state: &State| state.wrong.is_none()),
         Property::always("a session ends only because somebody ended it", ends_have_reasons),
+        Property::always("an end comes behind the last byte", ends_come_last),
         Property::always("una ≤ the peer's rcv ≤ smax", positions_agree),
         Property::always("rcv is what the local socket took", |_, state| {
             Side::BOTH.into_iter().all(|side| committed(state, side))
@@ -21,12 +22,37 @@ pub(crate) fn all() -> Vec<Property<Pair>> {
     ]
 }
 
-fn quiet(state: &State) -> bool {
-    state.ended == [false; 2] && state.broke == [false; 2] && state.aborted == [false; 2]
+/// The cause that each end names is something that happened.
+fn ends_have_reasons(_: &Pair, state: &State) -> bool {
+    let [client, broker] = [Side::Edge, Side::Anchor].map(|side| side as usize);
+    Side::BOTH.into_iter().all(|side| match state.closed[side as usize].map(|(cause, _)| cause) {
+        None => true,
+        Some(CloseCause::ClientLeft) => state.ended[client],
+        Some(CloseCause::BrokerLeft) => state.ended[broker],
+        Some(CloseCause::ClientReset) => state.broke[client],
+        Some(CloseCause::BrokerReset) => state.broke[broker],
+        Some(CloseCause::Overload) => state.aborted[side as usize],
+        Some(CloseCause::Aborted) => state.aborted[side.other() as usize],
+        Some(CloseCause::Gone) => side == Side::Edge && state.anchor.closed(),
+        Some(CloseCause::Grace) => side == Side::Anchor && state.edge.closed(),
+        Some(_) => false,
+    })
 }
 
-fn ends_have_reasons(_: &Pair, state: &State) -> bool {
-    state.closed == [None; 2] || !quiet(state)
+/// FIN and RESET stand behind the last byte: unless a socket broke or a half gave up, an end that closes has all, and a
+/// peer's RESET is carried out only behind all.
+fn ends_come_last(model: &Pair, state: &State) -> bool {
+    Side::BOTH.into_iter().all(|side| {
+        let (here, there) = (side as usize, side.other() as usize);
+        let reset = if side == Side::Edge { CloseCause::BrokerReset } else { CloseCause::ClientReset };
+        match state.closed[here] {
+            Some((cause, _)) if cause == reset => state.got[here] == model.bytes || state.broke[here],
+            Some(_) if state.broke == [false; 2] && state.aborted == [false; 2] => {
+                state.got[here] == model.bytes && state.shut[here] && state.ended[there]
+            }
+            _ => true,
+        }
+    })
 }
 
 fn positions_agree(_: &Pair, state: &State) -> bool {
@@ -56,7 +82,13 @@ fn stuck(model: &Pair, state: &State) -> bool {
     if state.wrong.is_some() || state.tunnels.iter().any(|tunnel| !tunnel.up.is_empty() || !tunnel.down.is_empty()) {
         return false;
     }
-    let done = if quiet(state) { arrived(model, state) } else { state.closed.iter().all(Option::is_some) };
+    let half_ended = state.broke == [false; 2] && state.aborted == [false; 2] && state.ended != [true; 2];
+    let done = if half_ended {
+        arrived(model, state)
+            && Side::BOTH.iter().all(|side| state.shut[*side as usize] == state.ended[side.other() as usize])
+    } else {
+        state.closed.iter().all(Option::is_some)
+    };
     if done || (state.edge.tunnel().is_none() && !state.edge.closed() && state.left.attempts == 0) {
         return false;
     }

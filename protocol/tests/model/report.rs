@@ -45,6 +45,7 @@ kinds!(
     ShutDown,
     Break,
     GiveUp,
+    GraceEnds,
     AnchorAccepts,
     AnchorRefuses,
     AnchorTakes,
@@ -84,6 +85,7 @@ impl Kind {
             Action::ShutDown(_) => Self::ShutDown,
             Action::Break(_) => Self::Break,
             Action::GiveUp(_) => Self::GiveUp,
+            Action::GraceEnds => Self::GraceEnds,
         }
     }
 }

@@ -96,3 +96,30 @@ fn a_connect_reaches_one_broker_once() {
     let violations = explore("two homes", HOMES, HasDiscoveries::AnyFailures, |state| state.wrong());
     assert!(violations.is_empty(), "{violations:#?}");
 }
+
+/// Kinds of transitions with which sessions end.
+const ENDS: &[Kind] = &[Kind::Eof, Kind::ShutDown, Kind::GraceEnds, Kind::EdgeRefused];
+
+#[test]
+fn sessions_end_in_order() {
+    let budget = Budget { attempts: 1, timeouts: 0, ends: [1; 2], ..FAULTS };
+    sound("ends", Pair::new(1, 1, budget, Variant::Plain), ENDS);
+}
+
+#[test]
+fn sessions_end_when_sockets_break() {
+    let base = Budget { attempts: 1, timeouts: 0, edge_handovers: 0, ..FAULTS };
+    let with_ends = [ENDS, &[Kind::Break]].concat();
+    for (ends, breaks, also) in
+        [([1, 1], [1, 0], &with_ends[..]), ([1, 1], [0, 1], &with_ends), ([0; 2], [1; 2], &[Kind::Break])]
+    {
+        let name = format!("ends {ends:?}, breaks {breaks:?}");
+        sound(&name, Pair::new(1, 1, Budget { ends, breaks, ..base }, Variant::Plain), also);
+    }
+}
+
+#[test]
+fn sessions_end_when_a_half_gives_up() {
+    let budget = Budget { attempts: 1, timeouts: 0, edge_handovers: 0, ends: [1; 2], aborts: [1; 2], ..FAULTS };
+    sound("aborts", Pair::new(1, 1, budget, Variant::Plain), &[ENDS, &[Kind::GiveUp]].concat());
+}
