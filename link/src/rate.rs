@@ -2,9 +2,12 @@
 
 use baton_protocol::limits::Millis;
 
-/// How many may start at once after a pause: what is due in 20 ms at 1,000 a second. Timers tick in whole
-/// milliseconds and come late; without a burst every late tick would be lost for good.
+/// How many may start at once after a pause, at least. Timers tick in whole milliseconds and come late; without a
+/// burst every late tick would be lost for good.
 pub const BURST: u32 = 20;
+/// What is due in a second over what may start at once, where that is more than [`BURST`]: 20 ms' worth. What a busy
+/// worker finds when it gets round to its sockets came over such a time and arrives as of one moment.
+const BURSTS_PER_SECOND: u32 = 50;
 
 /// Nanoseconds in a second and in a millisecond.
 const SECOND: u64 = 1_000_000_000;
@@ -17,12 +20,15 @@ pub struct Rate {
     period: u64,
     /// Nanoseconds on the caller's clock at which the next would be due at a perfectly steady rate.
     due: u64,
+    /// Nanoseconds by which one may start before it is due.
+    tolerance: u64,
 }
 
 impl Rate {
     /// Of so many a second, at least one.
     pub fn new(per_second: u32) -> Self {
-        Self { period: (SECOND / u64::from(per_second.max(1))).max(1), due: 0 }
+        let period = (SECOND / u64::from(per_second.max(1))).max(1);
+        Self { period, due: 0, tolerance: period.saturating_mul(u64::from(burst(per_second) - 1)) }
     }
 
     /// Starts one, or says for how many milliseconds (at least 1) none can start.
@@ -30,8 +36,7 @@ impl Rate {
     /// The wait is that of the first in line: everybody who waits it out and asks again but one is refused again.
     pub fn admit(&mut self, now: Millis) -> Result<(), Millis> {
         let now = now.saturating_mul(MILLI);
-        let tolerance = self.period.saturating_mul(u64::from(BURST - 1));
-        match self.due.saturating_sub(tolerance).checked_sub(now) {
+        match self.due.saturating_sub(self.tolerance).checked_sub(now) {
             None | Some(0) => {
                 self.due = self.due.max(now).saturating_add(self.period);
                 Ok(())
@@ -39,6 +44,11 @@ impl Rate {
             Some(early) => Err(early.div_ceil(MILLI)),
         }
     }
+}
+
+/// How many may start at once.
+fn burst(per_second: u32) -> u32 {
+    BURST.max(per_second / BURSTS_PER_SECOND)
 }
 
 #[cfg(test)]
@@ -60,6 +70,12 @@ mod tests {
         let mut rate = Rate::new(1_000);
         assert_eq!([0, 1, 2, 7, 7, 1_000].map(|now| admitted(&mut rate, now)), [20, 1, 1, 5, 0, 20]);
         assert_eq!(rate.admit(1_000), Err(1));
+    }
+
+    #[test]
+    fn a_fast_rate_takes_what_came_while_its_worker_was_busy() {
+        let mut rate = Rate::new(20_000);
+        assert_eq!([0, 1, 6, 1_000].map(|now| admitted(&mut rate, now)), [400, 20, 100, 400]);
     }
 
     #[test]
@@ -103,7 +119,7 @@ mod tests {
             for (i, from) in log.iter().enumerate() {
                 for (j, to) in log.iter().enumerate().skip(i) {
                     // The span's length may be rounded up by a millisecond, and the period down by a nanosecond.
-                    let most = u64::from(BURST) + (to - from + 1) * u64::from(per_second) / 1_000 + 1;
+                    let most = u64::from(burst(per_second)) + (to - from + 1) * u64::from(per_second) / 1_000 + 1;
                     prop_assert!((j - i + 1) as u64 <= most, "{} in {} ms", j - i + 1, to - from);
                 }
             }
