@@ -9,10 +9,12 @@ use baton_drill::{
 use clap::{Args, ValueEnum};
 
 use super::{Figures, figure::Figure, machine};
-use crate::pause::Watch;
+use crate::pause::{Watch, pause};
 
 /// Time for the slowest step: connecting all clients, or recovering from a fault.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Time between two looks at the edges.
+const LOOK: Duration = Duration::from_millis(20);
 /// Local addresses that the clients connect from.
 const SOURCES: u8 = 4;
 const EDGES: u16 = 2;
@@ -182,11 +184,11 @@ impl Course {
             }
             Fault::Kill => self.tier.kill(&origin)?,
         }
-        for edge in self.tier.names(Role::Edge) {
-            self.tier.until(&edge, PATIENCE, "all sessions live", |samples| {
-                let live = samples.total("baton_sessions", &[("state", "live")]);
-                live > 0.0 && live == samples.total("baton_sessions", &[])
-            })?;
+        while !self.recovered(before.planned + before.broken + tunnels)? {
+            if recovering.elapsed() > PATIENCE {
+                return Err(format!("not every session has recovered from the {} of {origin}", fault.word()).into());
+            }
+            pause(LOOK);
         }
         let recovered = recovering.seconds();
         self.tier.restart(&origin)?;
@@ -203,6 +205,18 @@ impl Course {
             self.load.progress().counts.dropped,
         );
         Ok(())
+    }
+
+    /// Whether every session is live, and so many have moved: right after a kill all seem live, for nobody knows yet.
+    fn recovered(&self, moves: f64) -> Result<bool, Box<dyn Error>> {
+        for edge in self.tier.names(Role::Edge) {
+            let samples = self.tier.metrics(&edge)?;
+            if samples.total("baton_sessions", &[("state", "live")]) != samples.total("baton_sessions", &[]) {
+                return Ok(false);
+            }
+        }
+        let moved = self.moved()?;
+        Ok(moved.planned + moved.broken >= moves)
     }
 
     fn fullest(&self) -> Result<(String, f64), Box<dyn Error>> {
