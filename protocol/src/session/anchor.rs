@@ -41,6 +41,8 @@ pub struct AnchorSession {
     epoch: Epoch,
     phase: Phase,
     pipe: Pipe,
+    /// Who ended the session, as soon as somebody did.
+    cause: Option<CloseCause>,
     outputs: VecDeque<Output>,
 }
 
@@ -54,14 +56,15 @@ impl AnchorSession {
             epoch: Epoch::FIRST,
             phase: Phase::Attached,
             pipe: Pipe::new(terms, open.window),
+            cause: None,
             outputs: VecDeque::new(),
         }
     }
 
     pub(crate) fn from_parts(parts: Parts, now: Millis) -> Self {
-        let Parts { sid, user, edge, epoch, grace_left, pipe } = parts;
+        let Parts { sid, user, edge, epoch, grace_left, cause, pipe } = parts;
         let phase = Phase::Detached { until: now.saturating_add(grace_left) };
-        Self { sid, user, edge, epoch, phase, pipe, outputs: VecDeque::new() }
+        Self { sid, user, edge, epoch, phase, pipe, cause, outputs: VecDeque::new() }
     }
 
     /// The session's name.
@@ -82,6 +85,11 @@ impl AnchorSession {
     /// The current epoch.
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// Who ended the session, as far as somebody did.
+    pub(crate) fn cause(&self) -> Option<CloseCause> {
+        self.cause
     }
 
     pub(crate) fn grace_left(&self, now: Millis) -> Millis {
@@ -148,10 +156,22 @@ impl AnchorSession {
         self.abort(CloseCause::Gone, now);
     }
 
+    /// Closes the broker's socket. Whoever ended the session first is the cause.
     fn finish(&mut self, cause: CloseCause, reset: bool) {
         self.phase = Phase::Closed;
         self.pipe.clear();
+        let cause = self.cause.unwrap_or(cause);
         self.outputs.push_back(Output::Close { cause, reset });
+    }
+
+    fn note_ends(&mut self) {
+        if self.pipe.read_ended() {
+            let reset = self.pipe.outgoing().marks().1;
+            self.cause.get_or_insert(if reset { CloseCause::BrokerReset } else { CloseCause::BrokerLeft });
+        }
+        if self.pipe.incoming().committed_fin().is_some() {
+            self.cause.get_or_insert(CloseCause::ClientLeft);
+        }
     }
 
     fn detach(&mut self, now: Millis) {
@@ -208,6 +228,7 @@ impl Half for AnchorSession {
         if self.closed() {
             return;
         }
+        self.note_ends();
         let tunnel = self.tunnel();
         let Some(over) = self.pipe.settle(tunnel.is_some(), now) else { return };
         if let Some(tunnel) = tunnel {
@@ -267,5 +288,6 @@ pub(crate) struct Parts {
     pub(crate) edge: Option<NodeName>,
     pub(crate) epoch: Epoch,
     pub(crate) grace_left: Millis,
+    pub(crate) cause: Option<CloseCause>,
     pub(crate) pipe: Pipe,
 }

@@ -77,7 +77,7 @@ struct Wire {
     read_ended: bool,
     #[n(19)]
     write_dead: bool,
-    /// Of an edge half only: who ended the session first, if somebody did; a `CloseCause` as its word.
+    /// Who ended the session first, if somebody did; a `CloseCause` as its word.
     #[n(20)]
     cause: Option<String>,
     /// What the peer was told that it may have in flight; a successor's own terms may differ.
@@ -137,6 +137,11 @@ impl Wire {
         Ok(Pipe::with_streams(terms, out, inc, self.read_ended))
     }
 
+    /// A word that this version doesn't know is none.
+    fn cause(&self) -> Option<CloseCause> {
+        CloseCause::ALL.into_iter().find(|cause| self.cause.as_deref() == Some(cause.word()))
+    }
+
     fn name(name: &Option<String>) -> Result<Option<NodeName>, Unusable> {
         let check = |name: &String| NodeName::new(name).ok_or_else(|| Unusable(format!("{name:?} names no node")));
         name.as_ref().map(check).transpose()
@@ -171,7 +176,7 @@ impl EdgeSession {
             epoch: Epoch(wire.epoch),
             grace: wire.grace,
             grace_left: wire.grace_left,
-            cause: CloseCause::ALL.into_iter().find(|cause| wire.cause.as_deref() == Some(cause.word())),
+            cause: wire.cause(),
             pipe: wire.pipe(terms)?,
         };
         Ok(Self::from_parts(parts, now))
@@ -187,6 +192,7 @@ impl AnchorSession {
             edge: self.edge().map(|edge| edge.as_str().into()),
             epoch: self.epoch().0,
             grace_left: self.grace_left(now),
+            cause: self.cause().map(|cause| cause.word().into()),
             ..Wire::of(self.pipe())
         }
         .encode()
@@ -202,6 +208,7 @@ impl AnchorSession {
             edge: Wire::name(&wire.edge)?,
             epoch: Epoch(wire.epoch),
             grace_left: wire.grace_left,
+            cause: wire.cause(),
             pipe: wire.pipe(terms)?,
         };
         Ok(Self::from_parts(parts, now))
