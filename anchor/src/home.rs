@@ -8,7 +8,7 @@ use std::{
     task::Waker,
 };
 
-use baton_link::{Worker, rate::Rate};
+use baton_link::{Worker, rate::Rate, trunk::TrunkState};
 use baton_process::{
     log::UserShow,
     metrics::{AttachKind, Metrics},
@@ -106,6 +106,10 @@ pub struct Home<B> {
     pub(crate) offenders: Offenders,
     /// The last session has gone.
     emptied: Notify,
+    /// The origins' trunks that are up.
+    trunks: RefCell<Vec<Rc<TrunkState>>>,
+    /// The last trunk has gone.
+    left: Notify,
 }
 
 impl<B: Backend> Home<B> {
@@ -125,6 +129,8 @@ impl<B: Backend> Home<B> {
             admitting: Cell::new(true),
             offenders: Offenders::default(),
             emptied: Notify::new(),
+            trunks: RefCell::default(),
+            left: Notify::new(),
         })
     }
 
@@ -160,6 +166,24 @@ impl<B: Backend> Home<B> {
         while self.sessions() > 0 {
             self.emptied.notified().await;
         }
+    }
+
+    /// Ends the origins' trunks in order: each when its tunnels' last words have been taken. Returns when none is left,
+    /// which a hung origin can put off for ever: the caller bounds it.
+    pub async fn close_trunks(&self) {
+        self.trunks.borrow().iter().for_each(|trunk| trunk.go_away());
+        while !self.trunks.borrow().is_empty() {
+            self.left.notified().await;
+        }
+    }
+
+    pub(crate) fn trunk_up(&self, trunk: &Rc<TrunkState>) {
+        self.trunks.borrow_mut().push(Rc::clone(trunk));
+    }
+
+    pub(crate) fn trunk_down(&self, trunk: &Rc<TrunkState>) {
+        self.trunks.borrow_mut().retain(|other| !Rc::ptr_eq(other, trunk));
+        self.left.notify_one();
     }
 
     fn note_fewer(&self) {

@@ -38,8 +38,11 @@ async fn trunk<B: Backend, S: Stream>(home: Rc<Home<B>>, stream: S, peer: Socket
     let end = match trunk::accept(stream, &home.worker).await {
         Ok(accepted) => {
             info!(event = "link.open", home = %home.name(), %peer);
-            let (state, home) = (accepted.state(), Rc::clone(&home));
-            accepted.run(move |request, respond| attach(&home, &state, request, respond)).await
+            let state = accepted.state();
+            home.trunk_up(&state);
+            let end = accepted.run(|request, respond| attach(&home, &state, request, respond)).await;
+            home.trunk_down(&state);
+            end
         }
         Err(end) => end,
     };

@@ -14,7 +14,7 @@ use baton_process::{
 use baton_protocol::{id::NodeName, limits::Millis, session::Terms};
 use tokio::{
     task::{JoinError, JoinSet, spawn_local},
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 use tracing::info;
 
@@ -30,9 +30,8 @@ use crate::{
 const DRAIN_DEADLINE: Millis = 30_000;
 /// Beyond the farewell of the last connection: for its close to pass through the tunnels.
 const LAST_TUNNELS: Duration = Duration::from_secs(1);
-/// How long the origins have for passing on what the last tunnels said, before their connections break: that it
-/// arrived is never answered, and a connection that breaks resets its tunnels, whatever is still on its way in them.
-const LAST_WORDS: Duration = Duration::from_millis(250);
+/// How long the origins may take to pass on what the last tunnels said.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Where clients and origins come in.
 pub struct Listeners<L> {
@@ -152,7 +151,10 @@ async fn drain(handle: &BrokerHandle, homes: &[Rc<Home<Inside>>], deadline: Mill
             homes.iter().for_each(|home| home.forget_all());
         }
     }
-    sleep(LAST_WORDS).await;
+    for home in homes {
+        // An origin that hangs is left to find out by itself.
+        let _ = timeout(LAST_WORDS, home.close_trunks()).await;
+    }
     info!(event = "broker.drain", left, millis = begun.elapsed().as_millis());
     if left == 0 { Exit::Done } else { Exit::Left(left) }
 }

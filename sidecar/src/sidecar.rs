@@ -13,10 +13,7 @@ use baton_process::{
     run::Exit,
 };
 use baton_protocol::{limits::Millis, session::Terms};
-use tokio::{
-    task::yield_now,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 use tracing::info;
 
 use crate::{broker::Broker, config::Config};
@@ -25,8 +22,8 @@ use crate::{broker::Broker, config::Config};
 const DRAIN_DEADLINE: Millis = 30_000;
 /// How long the sessions that are left may take to end.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// Turns of the runtime within which a trunk writes what its tunnels said last: it yields once, then writes.
-const LAST_TURNS: usize = 4;
+/// How long the origins may take to pass on what the last tunnels said.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often the numbers of what is in use are brought up to date.
 const NUMBERS_EVERY: Duration = Duration::from_secs(1);
 
@@ -92,16 +89,14 @@ fn setup(config: Config, env: &Env) -> Setup {
 
 /// Waits for the sessions to end, and drops those that are left at the deadline. How many there were.
 async fn leave<D: Dial>(home: &Home<Broker<D>>, deadline: Duration) -> usize {
-    if timeout(deadline, home.empty()).await.is_ok() {
-        return 0;
+    let mut left = 0;
+    if timeout(deadline, home.empty()).await.is_err() {
+        left = home.sessions();
+        home.forget_all();
+        // A session that doesn't end now ends with the process.
+        let _ = timeout(FAREWELL, home.empty()).await;
     }
-    let left = home.sessions();
-    home.forget_all();
-    // A session that doesn't end now ends with the process.
-    let _ = timeout(FAREWELL, home.empty()).await;
-    for _ in 0..LAST_TURNS {
-        yield_now().await;
-    }
+    let _ = timeout(LAST_WORDS, home.close_trunks()).await;
     left
 }
 
