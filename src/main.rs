@@ -2,6 +2,7 @@
 
 mod bench;
 mod broker_sim;
+mod demo;
 mod edge;
 mod flags;
 mod origin;
@@ -38,6 +39,8 @@ enum Verb {
     Sidecar(sidecar::Options),
     /// Run a simulated MQTT broker with the broker's half of the protocol inside
     BrokerSim(Flags),
+    /// Show it: a whole tier on this machine, deploys, a crash, and what its clients noticed
+    Demo(demo::Options),
     /// Measure what the tier is held to, with nothing else installed
     #[command(subcommand)]
     Bench(Bench),
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Verb::Origin(flags) => origin::run(flags),
         Verb::Sidecar(options) => sidecar::run(options),
         Verb::BrokerSim(flags) => broker_sim::run(flags),
+        Verb::Demo(options) => demo::run(&options),
         Verb::Bench(bench) => bench::run(bench),
     }
 }

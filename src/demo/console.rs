@@ -1,0 +1,137 @@
+//! Lines for people: plain ASCII, at most 100 columns, the time in front, colours on a terminal only.
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::pause::Watch;
+
+/// Columns of a line.
+const WIDTH: usize = 100;
+
+pub(super) struct Console {
+    watch: Watch,
+    colours: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Colour {
+    Bold,
+    Green,
+    Red,
+}
+
+impl Console {
+    /// Time counts from now.
+    pub(super) fn start() -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { watch: Watch::start(), colours: io::stdout().is_terminal() && !plain }
+    }
+
+    /// Something is done now.
+    pub(super) fn step(&self, text: &str) -> io::Result<()> {
+        self.timed(text, Some(Colour::Bold))
+    }
+
+    /// Something was observed.
+    pub(super) fn seen(&self, text: &str) -> io::Result<()> {
+        self.timed(&format!("  {text}"), None)
+    }
+
+    /// Words without a time.
+    pub(super) fn say(&self, text: &str) -> io::Result<()> {
+        self.write(text, "", None)
+    }
+
+    /// The last word.
+    pub(super) fn verdict(&self, text: &str, good: bool) -> io::Result<()> {
+        self.write(text, "VERDICT: ", Some(if good { Colour::Green } else { Colour::Red }))
+    }
+
+    pub(super) fn blank(&self) -> io::Result<()> {
+        writeln!(io::stdout())
+    }
+
+    fn timed(&self, text: &str, colour: Option<Colour>) -> io::Result<()> {
+        self.write(text, &format!("{:6.1} s  ", self.watch.seconds()), colour)
+    }
+
+    fn write(&self, text: &str, head: &str, colour: Option<Colour>) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        for line in wrapped(head, text) {
+            match colour.filter(|_| self.colours) {
+                Some(colour) => writeln!(out, "\x1b[{}m{line}\x1b[0m", colour.code())?,
+                None => writeln!(out, "{line}")?,
+            }
+        }
+        out.flush()
+    }
+}
+
+impl Colour {
+    /// SGR parameter (ECMA-48, 8.3.117).
+    fn code(self) -> u8 {
+        match self {
+            Self::Bold => 1,
+            Self::Red => 31,
+            Self::Green => 32,
+        }
+    }
+}
+
+/// The text in lines of at most [`WIDTH`] columns, `head` before the first, and the others as far in. A longer word
+/// keeps a line to itself.
+fn wrapped(head: &str, text: &str) -> Vec<String> {
+    let words = text.trim_start();
+    let inset = " ".repeat(head.len() + text.len() - words.len());
+    let mut lines = Vec::new();
+    for part in words.split('\n') {
+        let mut line = inset.clone();
+        for (nth, word) in part.split(' ').enumerate() {
+            if nth > 0 && line.len() + 1 + word.len() > WIDTH {
+                lines.push(std::mem::replace(&mut line, inset.clone()));
+            } else if nth > 0 {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines[0].replace_range(..head.len(), head);
+    lines
+}
+
+/// A whole number with its thousands apart: 61,234.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_apart() {
+        let shown = [0, 999, 1_000, 61_234, 1_000_000].map(grouped);
+        assert_eq!(shown, ["0", "999", "1,000", "61,234", "1,000,000"]);
+    }
+
+    #[test]
+    fn long_lines_go_on_below_their_beginning() {
+        assert_eq!(wrapped("  1.0 s  ", "  short"), ["  1.0 s    short"]);
+        let text = "word ".repeat(30);
+        let lines = wrapped("  1.0 s  ", &format!("  {}", text.trim_end()));
+        assert!(lines.len() == 2 && lines.iter().all(|line| line.len() <= WIDTH), "{lines:?}");
+        assert!(lines[1].starts_with("           word"), "{lines:?}");
+        assert_eq!(lines.iter().map(|line| line.matches("word").count()).sum::<usize>(), 30);
+        let endless = "x".repeat(WIDTH * 2);
+        assert_eq!(wrapped("", &format!("a {endless} b")), ["a", &endless, "b"]);
+        assert_eq!(wrapped("head: ", "one\ntwo  three"), ["head: one", "      two  three"]);
+    }
+}
