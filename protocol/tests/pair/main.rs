@@ -2,6 +2,7 @@
 
 mod action;
 mod fate;
+mod lies;
 mod local;
 mod tunnel;
 mod world;
