@@ -148,8 +148,16 @@ impl Origins {
         Some(link)
     }
 
+    /// Nothing takes an attach now: because no origin is up, or because what is up is full, and then a further
+    /// connection is wanted.
     fn strand(&self, number: u64, cx: &Context<'_>) {
         self.stranded.borrow_mut().insert(number, cx.waker().clone());
+        self.wanted.iter().for_each(Notify::notify_one);
+    }
+
+    fn wake_stranded(&self) {
+        let stranded = std::mem::take(&mut *self.stranded.borrow_mut());
+        stranded.into_values().for_each(Waker::wake);
     }
 
     /// Leave for an open. The session is in the queue from its first call until it has leave or is forgotten.
@@ -233,8 +241,7 @@ impl Origins {
         info!(event = "link.open", origin = %self.addresses[link.origin], instance = link.instance);
         self.links.borrow_mut().push(link);
         self.show_readiness();
-        let stranded = std::mem::take(&mut *self.stranded.borrow_mut());
-        stranded.into_values().for_each(Waker::wake);
+        self.wake_stranded();
     }
 
     fn remove(&self, link: &Rc<Link>, end: &LinkEnd) {
@@ -312,6 +319,8 @@ async fn keep<D: Dial>(origins: Rc<Origins>, origin: usize, dial: D) {
     let (mut backoff, mut said) = (Backoff::new(), false);
     loop {
         while origins.has_room(origin) {
+            // There may be room because some have left since others found none.
+            origins.wake_stranded();
             origins.wanted[origin].notified().await;
         }
         match connect(&origins, origin, &dial).await {

@@ -49,9 +49,12 @@ impl Link {
         self.leave_by.get().is_none() && !self.trunk.state().ended()
     }
 
-    /// Whether there is room for more tunnels, `spare` of them.
+    /// Whether there is room for more tunnels, `spare` of them, besides those that wait to become some: a herd that
+    /// moves chooses before the first of it has a tunnel.
     pub(crate) fn has_room(&self, spare: usize) -> bool {
-        self.is_usable() && self.trunk.state().tunnels() + spare < TUNNELS_PER_TRUNK
+        let waiting = usize::try_from(self.slots.borrow().waiting()).unwrap_or(usize::MAX);
+        self.is_usable()
+            && self.trunk.state().tunnels().saturating_add(waiting).saturating_add(spare) < TUNNELS_PER_TRUNK
     }
 
     pub(crate) fn candidate<'a>(&'a self, health: &'a Health) -> Candidate<'a> {

@@ -87,6 +87,11 @@ impl Slots {
         self.waiting + self.in_flight + self.opens
     }
 
+    /// Resumes that wait for a slot.
+    pub fn waiting(&self) -> u32 {
+        self.waiting
+    }
+
     /// A resume to `home` waits for a slot from now on. It keeps opens from starting, so ask
     /// [`Homes`](super::Homes) first.
     pub fn wait(&mut self, home: &NodeName) -> Place {
