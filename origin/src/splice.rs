@@ -112,6 +112,9 @@ pub(crate) struct Splice {
     _carried: Carried,
 }
 
+/// A tunnel is held for as long as a client stays: with HTTP/2's two streams it costs less than 1.5 KiB.
+const _: () = assert!(size_of::<Splice>() <= 256);
+
 impl Splice {
     /// Between an edge's stream and an anchor's.
     pub(crate) fn new(
@@ -149,6 +152,3 @@ impl Future for Splice {
         })
     }
 }
-
-#[cfg(test)]
-mod tests {}

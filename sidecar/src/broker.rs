@@ -46,8 +46,9 @@ impl<D: Dial> Broker<D> {
     pub(crate) async fn watch(&self) {
         loop {
             let probe = timeout(PROBE, self.dial.dial(&self.shared.address)).await;
-            match probe {
-                Ok(Ok(_)) => self.shared.show_up(),
+            // The connection ends here: the broker would wait for a CONNECT on it.
+            match probe.map(|dialed| dialed.map(drop)) {
+                Ok(Ok(())) => self.shared.show_up(),
                 Ok(Err(error)) => self.shared.show_down(&error.to_string()),
                 Err(_) => self.shared.show_down("timed out"),
             }
