@@ -1,22 +1,22 @@
 //! The world in which two session halves meet: it carries what they say, and checks what must hold after each step.
 
+mod attach;
+mod check;
+
 use std::sync::Arc;
 
 use baton_protocol::{
-    attach::{Open, Refused, Word},
-    error::CloseCause,
-    id::{Epoch, NodeName, SessionKey, UserId},
-    session::{
-        AnchorSession, EdgeSession, Half, HowEnded, Loss, Output, Terms,
-        edge::{Attached, MoveReason},
-    },
+    id::{Epoch, NodeName, UserId},
+    session::{AnchorSession, EdgeSession, Half, HowEnded, Loss, Output, Terms},
 };
 use bytes::BytesMut;
+
+use check::fenced;
 
 use crate::{
     action::{Action, GIVE_UP},
     local::{Local, Side},
-    tunnel::{Attaching, Tunnel, UNKNOWN},
+    tunnel::{Attaching, Tunnel},
 };
 
 /// Small enough that every bound is met within a few steps.
@@ -242,106 +242,6 @@ impl World {
         self.drain();
     }
 
-    fn attach(&mut self, reason: MoveReason) -> bool {
-        self.keys += 1;
-        let key = SessionKey::from_bytes([self.keys; 32]);
-        let (epoch, attaching) = if let Some((epoch, open)) = self.edge.begin_open(key, None, self.now) {
-            (epoch, Attaching::OpenSent(open))
-        } else if let Some(resume) = self.edge.begin_resume(reason, self.now) {
-            assert_eq!(resume.recv, self.edge.pipe().incoming().rcv(), "a resume names what was committed");
-            (resume.epoch, Attaching::ResumeSent(resume))
-        } else {
-            return false;
-        };
-        assert!(epoch > self.last_epoch, "epoch {epoch} was sent before");
-        self.last_epoch = epoch;
-        self.drain();
-        self.tunnels.push(Tunnel::new(epoch, attaching));
-        true
-    }
-
-    /// The attach goes one step on: to the anchor, or its answer to the edge.
-    fn answer(&mut self, index: usize) -> bool {
-        let attaching = std::mem::replace(&mut self.tunnels[index].attaching, Attaching::Done);
-        match attaching {
-            Attaching::Done => return false,
-            Attaching::OpenSent(open) => self.open(index, &open),
-            Attaching::ResumeSent(resume) => {
-                let before = self.anchor.as_ref().map(AnchorSession::epoch);
-                let anchor = self.anchor.as_mut().expect("a resume follows an accepted open");
-                let answer = anchor.handle_resume(&resume, None, &self.home, self.now);
-                if answer.is_ok() {
-                    assert!(before < Some(resume.epoch), "accepted epochs rise");
-                } else {
-                    self.tunnels[index].up.over = true;
-                }
-                self.tunnels[index].attaching = Attaching::Answered(answer);
-            }
-            Attaching::Answered(answer) => self.answered(index, answer),
-        }
-        self.drain();
-        true
-    }
-
-    fn open(&mut self, index: usize, open: &Open) {
-        let session = AnchorSession::open(open, None, terms(Side::Anchor));
-        self.tunnels[index].attaching = Attaching::Answered(Ok(session.accepted(&self.home)));
-        if open.key != *self.edge.key() {
-            self.tunnels[index].up.over = true;
-            return;
-        }
-        if let Some(orphan) = self.anchor.replace(session) {
-            assert!(orphan.untouched(), "bytes reached a session whose 200 was lost");
-            *self.local_mut(Side::Anchor) = Local::default();
-        }
-        for tunnel in &mut self.tunnels {
-            assert!(tunnel.up.bytes.is_empty(), "bytes before the 200 on {tunnel:?}");
-            tunnel.anchor_epoch = UNKNOWN;
-        }
-        self.tunnels[index].anchor_epoch = Epoch::FIRST;
-    }
-
-    fn answered(&mut self, index: usize, answer: Result<baton_protocol::attach::Accepted, Refused>) {
-        let (epoch, current) = (self.tunnels[index].edge_epoch, self.edge.attempt());
-        match answer {
-            Ok(accepted) => {
-                let attached = self.edge.handle_accepted(epoch, &accepted, self.now);
-                assert_ne!(attached, Attached::Contradicted);
-                assert_eq!(attached == Attached::Ignored, current != Some(epoch));
-            }
-            Err(refused) => {
-                let had_tunnel = self.edge.tunnel().is_some();
-                assert!(
-                    current != Some(epoch) || refused.word != Some(Word::Stale),
-                    "an epoch was not above the anchor's"
-                );
-                self.edge.handle_refused(epoch, &refused, self.now);
-                assert!(!had_tunnel || !self.edge.closed(), "a refusal ended a session that has a tunnel");
-                let tunnel = &mut self.tunnels[index];
-                (tunnel.up.over, tunnel.down.over) = (true, true);
-            }
-        }
-    }
-
-    /// Somebody between the two answers instead of the anchor.
-    fn refuse(&mut self, index: usize) -> bool {
-        let tunnel = &mut self.tunnels[index];
-        if !matches!(tunnel.attaching, Attaching::OpenSent(_) | Attaching::ResumeSent(_)) {
-            return false;
-        }
-        let words = [Word::Gone, Word::Stale, Word::Malformed, Word::Unreachable, Word::Draining, Word::Busy];
-        let refused = Refused { epoch: Some(Epoch(9)), ..Refused::of(words[index % words.len()]) };
-        tunnel.attaching = Attaching::Done;
-        let current = self.edge.attempt() == Some(tunnel.edge_epoch);
-        let (open, state) = (!self.edge.closed(), self.edge.clone());
-        self.edge.handle_refused(tunnel.edge_epoch, &refused, self.now);
-        assert!(!open || !self.edge.closed(), "a middlebox closed the client");
-        assert!(current || state == self.edge, "an answer to a replaced attempt changed something");
-        (tunnel.up.over, tunnel.down.over) = (true, true);
-        self.drain();
-        true
-    }
-
     // ---- time, restarts
 
     fn advance(&mut self, to: u64) -> bool {
@@ -432,74 +332,6 @@ impl World {
             }
         }
     }
-
-    fn close(&mut self, side: Side, cause: CloseCause, reset: bool) {
-        assert_eq!(self.local(side).closed, None, "closed twice");
-        assert!(self.plausible(side, cause), "{side:?} closed for {cause} without reason");
-        let (here, there) = (self.local(side), self.local(side.other()));
-        let by_peers_reset = match side {
-            Side::Edge => cause == CloseCause::BrokerReset,
-            Side::Anchor => cause == CloseCause::ClientReset,
-        };
-        if by_peers_reset && !here.deaf && !here.broken && here.aborted.is_none() {
-            assert_eq!(here.got, there.gave, "RESET before the bytes in front of it");
-        }
-        self.local_mut(side).closed = Some((cause, reset));
-        assert!(self.half(side).is_some_and(|half| half.closed() && half.pipe().held() == 0));
-    }
-
-    /// Whether somebody did what `cause` says.
-    fn plausible(&self, side: Side, cause: CloseCause) -> bool {
-        let (client, broker) = (self.local(Side::Edge), self.local(Side::Anchor));
-        match cause {
-            CloseCause::ClientLeft => client.eof,
-            CloseCause::ClientReset => client.broken || client.deaf,
-            CloseCause::BrokerLeft => broker.eof,
-            CloseCause::BrokerReset => broker.broken || broker.deaf,
-            CloseCause::Gone => side == Side::Edge && self.anchor.as_ref().is_some_and(Half::closed),
-            CloseCause::Grace | CloseCause::Unavailable | CloseCause::Slow => self.jumped,
-            CloseCause::HalfClosed => self.jumped && (client.eof || broker.eof || client.broken || broker.broken),
-            CloseCause::Aborted => self.local(side.other()).aborted.is_some() || self.jumped,
-            GIVE_UP => self.local(side).aborted.is_some(),
-            _ => false,
-        }
-    }
-
-    // ---- what must hold
-
-    fn check(&mut self) {
-        for side in Side::BOTH {
-            let (here, there) = (self.local(side).clone(), self.local(side.other()).clone());
-            let Some(half) = self.half(side).filter(|half| !half.closed()) else { continue };
-            let (out, inc) = (half.pipe().outgoing(), half.pipe().incoming());
-            assert!(out.una() <= out.smax() && out.smax() <= out.end() + 2, "{out:?}");
-            assert_eq!(out.held() as u64, out.end() - out.una().min(out.end()), "{out:?}");
-            assert_eq!(out.end(), here.gave);
-            assert!(out.held() <= 96 && inc.staged() <= 64, "more than the window is held");
-            assert!(inc.rcv() <= inc.exp(), "{inc:?}");
-            if !here.deaf && !here.broken {
-                assert_eq!(inc.rcv(), here.got + u64::from(here.shut), "rcv is what the local socket took");
-                let (front, back) = inc.unwritten();
-                for (i, byte) in (here.got..).zip(front.iter().chain(back)) {
-                    assert_eq!(*byte, side.other().byte(i), "byte {i} for {side:?}");
-                }
-            }
-            assert!(here.got <= there.gave, "bytes out of nothing");
-        }
-        if let Some(anchor) = self.anchor.as_ref().filter(|anchor| !anchor.closed() && !self.edge.closed()) {
-            let opened = self.edge.home().is_some();
-            for (x, y) in
-                [(self.edge.pipe(), anchor.pipe()), (anchor.pipe(), self.edge.pipe())].into_iter().filter(|_| opened)
-            {
-                assert!(x.outgoing().una() <= y.incoming().rcv(), "acknowledged before it was committed");
-                assert!(y.incoming().rcv() <= x.outgoing().smax(), "committed before it was sent");
-            }
-        }
-        if self.edge.closed() {
-            let left = |tunnel: &&Tunnel| tunnel.up.end.is_none() && !tunnel.up.over;
-            assert!(self.tunnels.iter().find(left).is_none(), "a closed session left a tunnel open");
-        }
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -508,13 +340,4 @@ enum Ending {
     ReadError,
     WriteError,
     Abort,
-}
-
-/// What comes from a tunnel that isn't the current one changes nothing.
-fn fenced<H: Half + Clone + PartialEq + std::fmt::Debug>(half: &mut H, epoch: Epoch, act: impl FnOnce(&mut H)) {
-    let before = (half.tunnel() != Some(epoch)).then(|| half.clone());
-    act(half);
-    if let Some(before) = before {
-        assert_eq!(*half, before, "a fenced tunnel changed something");
-    }
 }
