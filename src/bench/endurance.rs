@@ -90,6 +90,9 @@ pub(super) fn run(options: &Options) -> Figures {
     let _ = load.take_latency();
 
     let before = Account::take(&tier, broker)?;
+    if before.connects < f64::from(*clients) {
+        return Err(format!("the broker counts {} CONNECTs of {clients} clients", before.connects).into());
+    }
     let mut course = Course { tier, load, rate: *rate, at_fault: 0, unhit: 0 };
     println!("      time  fault  origin    tunnels  planned  broken  recovered  latency of the messages meanwhile");
     let watch = Watch::start();
