@@ -122,7 +122,7 @@ impl Story<'_> {
                 self.console.seen(&format!("it cut them off and ended after {ended:.1} s ({status})"))?;
             }
             self.console.seen(&format!(
-                "{dropped} clients were dropped and came back, all after {recovered:.1} s: {connects} new CONNECTs"
+                "{dropped} clients were dropped; the last was back {recovered:.1} s after the signal; {connects} new CONNECTs"
             ))?;
         } else if let Some(status) = status {
             self.console.seen(&format!(

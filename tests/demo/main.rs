@@ -187,3 +187,22 @@ fn what_it_leaves_running_can_be_used_and_broken_by_hand() {
     let (_, status) = demo.finish();
     assert_eq!(status.code(), Some(0));
 }
+
+/// Words of a command line, with single quotes as a shell takes them.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('\'').enumerate();
+    let quoted = |(nth, part): (usize, &str)| if nth % 2 == 1 { part.replace(' ', "\0") } else { part.to_owned() };
+    let line: String = parts.map(quoted).collect();
+    line.split_whitespace().map(|word| word.replace('\0', " ")).collect()
+}
+
+#[test]
+fn the_readme_s_commands_are_understood() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let commands: Vec<_> = readme.lines().filter_map(|line| line.strip_prefix("baton ")).collect();
+    assert_eq!(commands.len(), 4, "{commands:?}");
+    for command in commands {
+        let output = Command::new(env!("CARGO_BIN_EXE_baton")).args(words(command)).arg("--check").output().unwrap();
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
