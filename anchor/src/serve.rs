@@ -1,6 +1,6 @@
 //! The trunks of the origins: each attach that arrives is handed to its session, or begins one.
 
-use std::{net::SocketAddr, rc::Rc};
+use std::{cell::Cell, net::SocketAddr, rc::Rc};
 
 use baton_link::trunk::{self, LinkEnd, TrunkState};
 use baton_process::{
@@ -35,12 +35,18 @@ pub async fn serve<B: Backend, L: Listen>(home: Rc<Home<B>>, mut listener: L) ->
 }
 
 async fn trunk<B: Backend, S: Stream>(home: Rc<Home<B>>, stream: S, peer: SocketAddr) {
+    // Whoever only connects is worth no line, however often: it is an origin once it asks for something.
+    let known = Cell::new(false);
     let end = match trunk::accept(stream, &home.worker).await {
         Ok(accepted) => {
-            info!(event = "link.open", home = %home.name(), %peer);
             let state = accepted.state();
             home.trunk_up(&state);
-            let end = accepted.run(|request, respond| attach(&home, &state, request, respond)).await;
+            let on_request = |request, respond| {
+                if attach(&home, &state, request, respond) && !known.replace(true) {
+                    info!(event = "link.open", home = %home.name(), %peer);
+                }
+            };
+            let end = accepted.run(on_request).await;
             home.trunk_down(&state);
             end
         }
@@ -52,7 +58,7 @@ async fn trunk<B: Backend, S: Stream>(home: Rc<Home<B>>, stream: S, peer: Socket
         if home.offenders.is_first(peer.ip()) {
             warn!(event = "link.refused", home = %home.name(), %peer, why = %end, "further ones of this peer only count");
         }
-    } else {
+    } else if known.get() {
         info!(event = "link.close", home = %home.name(), %peer, how = %end);
     }
 }
@@ -62,12 +68,13 @@ fn edge_of<T>(request: &Request<T>) -> Option<NodeName> {
     attach::name(request.headers(), &header::EDGE)
 }
 
+/// Sees to a request; whether it was an attach.
 fn attach<B: Backend>(
     home: &Rc<Home<B>>,
     trunk: &Rc<TrunkState>,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-) {
+) -> bool {
     let counted = trunk.count();
     let edge = edge_of(&request);
     match Attach::from_request(&request) {
@@ -77,7 +84,8 @@ fn attach<B: Backend>(
         Ok(Attach::Open(open)) => {
             let chosen = attach::name(request.headers(), &header::HOME);
             if chosen.is_some_and(|chosen| chosen != *home.name()) {
-                return home.refuse(AttachKind::Open, &Refused::by(home.name(), Word::WrongHome), &mut respond);
+                home.refuse(AttachKind::Open, &Refused::by(home.name(), Word::WrongHome), &mut respond);
+                return true;
             }
             match home.try_open() {
                 Ok(()) => {
@@ -97,6 +105,8 @@ fn attach<B: Backend>(
             tracing::debug!(event = "attach.malformed", home = %home.name(), what);
             let kind = if request.uri().path() == attach::RESUME_PATH { AttachKind::Resume } else { AttachKind::Open };
             home.refuse(kind, &Refused::by(home.name(), word), &mut respond);
+            return false;
         }
     }
+    true
 }

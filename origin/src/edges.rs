@@ -191,14 +191,14 @@ async fn serve_trunk<S: Stream>(origin: &Rc<Origin>, stream: S, peer: SocketAddr
         () = origin.phases.wait_for(Phase::Draining) => return,
         accepted = trunk::accept(stream, &origin.worker) => accepted,
     };
-    let end = match accepted {
+    let (end, known) = match accepted {
         Ok(accepted) => {
             let (id, edge) = origin.edges.enter(accepted.state());
             let end = accepted.run(|request, respond| on_request(origin, &edge, peer, request, respond)).await;
             origin.edges.leave(id);
-            end
+            (end, edge.name().is_some())
         }
-        Err(end) => end,
+        Err(end) => (end, false),
     };
     origin.metrics.link_closed(end.word());
     if matches!(end, LinkEnd::Garbage(_)) {
@@ -206,7 +206,7 @@ async fn serve_trunk<S: Stream>(origin: &Rc<Origin>, stream: S, peer: SocketAddr
         if origin.offenders.is_first(peer.ip()) {
             warn!(event = "link.refused", origin = %origin.name, %peer, why = %end, "further ones of this peer only count");
         }
-    } else {
+    } else if known {
         info!(event = "link.close", origin = %origin.name, %peer, how = %end);
     }
 }
