@@ -360,7 +360,7 @@ async fn watch(origins: Rc<Origins>, link: Rc<Link>, mut control: Control, mut e
     let end = loop {
         tokio::select! {
             biased;
-            end = &mut ended => break end.unwrap_or(LinkEnd::Closed),
+            // First what the origin said: it may have gone right after, if no tunnel of ours kept it.
             solicit = control.next() => match solicit {
                 Some(solicit) => origins.solicited(&link.instance, solicit),
                 None => {
@@ -371,6 +371,7 @@ async fn watch(origins: Rc<Origins>, link: Rc<Link>, mut control: Control, mut e
                     break ended.await.unwrap_or(LinkEnd::Closed);
                 }
             },
+            end = &mut ended => break end.unwrap_or(LinkEnd::Closed),
         }
     };
     origins.remove(&link, &end);
