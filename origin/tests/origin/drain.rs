@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use baton_link::LinkEnd;
-use baton_process::run::Exit;
+use baton_process::{net::Dial, run::Exit};
 use baton_protocol::{
     attach::{Refused, Word},
     capsule::Solicit,
 };
-use tokio::time::{Instant, sleep};
+use tokio::{
+    io::AsyncReadExt,
+    time::{Instant, sleep},
+};
 
 use crate::{
     on_a_worker,
@@ -100,7 +103,6 @@ fn without_edges_there_is_nothing_to_wait_for() {
         let network = tier.network.clone();
         assert_eq!(tier.exit().await, Exit::Done);
         assert_eq!(began.elapsed(), Duration::ZERO);
-        use baton_process::net::Dial;
         assert!(network.dial("127.0.0.1:7101").await.is_err(), "nobody listens any more");
     });
 }
@@ -108,14 +110,17 @@ fn without_edges_there_is_nothing_to_wait_for() {
 #[test]
 fn a_connection_that_has_said_nothing_holds_nothing_up() {
     on_a_worker(async {
-        let (tier, mut edge, _anchor) = Tier::whole(&[]).await;
-        use baton_process::net::Dial;
-        let _silent = tier.network.dial("127.0.0.1:7101").await.expect("it listens");
+        let (tier, mut edge, mut anchor) = Tier::whole(&[]).await;
+        let tunnel = edge.tunnel(&mut anchor).await;
+        let mut silent = tier.network.dial("127.0.0.1:7101").await.expect("it listens");
         let nameless = tier.connect().await;
         let began = Instant::now();
         tier.drain();
         assert!(soon(edge.control.next()).await.is_some());
         assert_eq!(soon(nameless.ended).await, Ok(LinkEnd::Closed));
+        assert_eq!(soon(silent.read(&mut [0; 1])).await.expect("an end"), 0, "it could only come too late");
+        assert!(!edge.trunk.state().ended());
+        drop(tunnel);
         assert_eq!(tier.exit().await, Exit::Done);
         assert!(began.elapsed() < Duration::from_secs(1));
     });
