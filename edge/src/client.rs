@@ -1,6 +1,6 @@
 //! One client's connection, from its first byte to its close.
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{future::poll_fn, net::SocketAddr, rc::Rc, sync::Arc, task::Poll, time::Duration};
 
 use baton_link::{Closing, drive};
 use baton_process::{metrics::SessionState, net::Stream};
@@ -21,7 +21,7 @@ use crate::seat::{House, Seat};
 /// Bytes read at once while a CONNECT arrives: most fit into it whole.
 const CONNECT_READ: usize = 2 * 1024;
 /// Time for a last answer (CONNACK) to leave before the connection is closed without it.
-const FAREWELL: Duration = Duration::from_secs(5);
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What the edge asks of every client.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(crate) async fn serve<S: Stream>(house: Rc<House>, rules: Rc<Rules>, mut str
     metrics.session(None, Some(SessionState::Connecting));
     let received = receive(&rules, &mut stream, &house).await;
     metrics.session(Some(SessionState::Connecting), None);
-    let (level, half) = match received {
+    let (level, mut half) = match received {
         Ok(received) => received,
         Err(Unfit { cause, answer, why }) => {
             metrics.client_closed(cause);
@@ -61,13 +61,14 @@ pub(crate) async fn serve<S: Stream>(house: Rc<House>, rules: Rc<Rules>, mut str
             return farewell(stream, answer).await;
         }
     };
-    session(&house, level, *half, stream, peer).await;
+    // Borrowed: what an async function takes, its future holds twice, for as long as the client stays.
+    session(&house, level, &mut half, stream, peer).await;
 }
 
-async fn session<S: Stream>(house: &Rc<House>, level: Level, mut half: EdgeSession, mut stream: S, peer: SocketAddr) {
+async fn session<S: Stream>(house: &Rc<House>, level: Level, half: &mut EdgeSession, mut stream: S, peer: SocketAddr) {
     let origins = &house.origins;
     let mut seat = Seat::new(Rc::clone(house), peer.to_string(), origins.worker.now());
-    let Closing { cause, reset } = drive(&origins.worker, &mut seat, &mut half, None, &mut stream).await;
+    let Closing { cause, reset } = drive(&origins.worker, &mut seat, half, None, &mut stream).await;
     let answered = seat.answered();
     drop(seat);
     origins.metrics.client_closed(cause);
@@ -112,11 +113,20 @@ impl Unfit {
 /// Reads a whole CONNECT and makes a session of it; what came behind it belongs to the session.
 async fn receive<S: Stream>(rules: &Rules, stream: &mut S, house: &House) -> Result<(Level, Box<EdgeSession>), Unfit> {
     let within = Duration::from_millis(rules.connect_time);
-    let mut bytes = Vec::new();
+    let (mut bytes, mut share) = (Vec::new(), house.origins.worker.share());
     let reading = async {
         loop {
             bytes.reserve(CONNECT_READ);
-            match stream.read_buf(&mut bytes).await {
+            let held = bytes.len();
+            let read = tokio::select! {
+                biased;
+                () = house.closed.notified() => return Err(Unfit::silent(CloseCause::Shutdown, "the edge ends")),
+                () = poll_fn(|cx| if share.hold(held, cx) { Poll::Pending } else { Poll::Ready(()) }) => {
+                    return Err(Unfit::silent(CloseCause::Overload, "limits.buffered_bytes is reached"));
+                }
+                read = stream.read_buf(&mut bytes) => read,
+            };
+            match read {
                 Ok(0) => return Err(Unfit::silent(CloseCause::ClientLeft, "left before a whole CONNECT")),
                 Ok(_) => {}
                 Err(error) => return Err(Unfit::silent(CloseCause::ClientReset, error)),

@@ -67,20 +67,21 @@ pub struct Closing {
 }
 
 /// Runs `half` over `local` until it is over. The local socket is the caller's to close.
-pub async fn drive<O, L>(
+pub fn drive<'a, O, L>(
     worker: &Rc<Worker>,
-    owner: &mut O,
-    half: &mut O::Half,
+    owner: &'a mut O,
+    half: &'a mut O::Half,
     tunnel: Option<Tunnel>,
-    local: &mut L,
-) -> Closing
+    local: &'a mut L,
+) -> impl Future<Output = Closing> + use<'a, O, L>
 where
     O: Owner,
     L: AsyncRead + AsyncWrite + Unpin,
 {
     let share = worker.budget.share();
     let mut turns = Turns { worker: Rc::clone(worker), tunnel, timer: None, ack_at: None, share };
-    poll_fn(|cx| turns.turn(cx, owner, half, local)).await
+    // No async function, whose future would hold the tunnel twice.
+    poll_fn(move |cx| turns.turn(cx, owner, half, local))
 }
 
 /// What outputs there were.
