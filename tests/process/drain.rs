@@ -1,8 +1,11 @@
 //! Origins that leave in order: no session ends, every move is make-before-break.
 
-use baton_drill::tier::{Broker, Role};
+use baton_drill::{
+    load::Plan,
+    tier::{Broker, Role},
+};
 
-use crate::support::{Play, drain, layout, moved};
+use crate::support::{Play, drain, is_known, layout, moved, plan, start, until};
 
 before_both_brokers!(one_under_load one_after_another_in_a_loop);
 
@@ -33,6 +36,22 @@ fn all_at_once() {
     let Some(mut play) = Play::begin(layout) else { return };
     assert!(drain(&mut play.tier, "origin-1") > 0.0);
     play.goes_on();
+    play.ends_unnoticed();
+}
+
+/// An edge with nothing there knows that the origin went by itself: it is none the worse for it.
+#[test]
+fn an_edge_without_sessions_is_told_too() {
+    let Some(tier) = start(layout(Broker::Sim, 2)) else { return };
+    let plan = Plan { addresses: tier.edges()[..1].to_vec(), ..plan(&tier, "load") };
+    let mut play = Play::begin_with(tier, plan);
+    until("both edges know it", || is_known(&play.tier, "origin-1"));
+    assert!(drain(&mut play.tier, "origin-1") > 0.0);
+    for edge in play.tier.names(Role::Edge) {
+        let closed = |how| play.tier.log_count(&edge, &format!("announced={how}")).expect("it has a log");
+        until("it has seen the end", || closed(true) + closed(false) > 0);
+        assert_eq!((closed(true), closed(false)), (1, 0), "{edge}");
+    }
     play.ends_unnoticed();
 }
 

@@ -19,5 +19,15 @@
 #[macro_use]
 mod support;
 
+mod absent;
+mod bytes;
 mod drain;
+mod farewell;
+mod foreign;
+mod hang;
+mod input;
 mod kill;
+mod lonely;
+mod refusal;
+mod slow;
+mod wills;
