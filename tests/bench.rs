@@ -1,0 +1,45 @@
+//! `baton bench` on a small scale: that it runs, hits what it means to hit, and says so. Its numbers are for an optimised
+//! build on a quiet machine; those that are no matter of speed must hold here too.
+
+use std::process::{Command, Output};
+
+fn bench(arguments: &[&str]) -> (Output, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_baton")).arg("bench").args(arguments).output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output, text)
+}
+
+fn assert_met(text: &str, figures: &[&str]) {
+    for figure in figures {
+        assert!(text.contains(&format!("{figure}: 0, target 0, met")), "{figure} in\n{text}");
+    }
+}
+
+#[test]
+fn origins_come_and_go_and_no_message_suffers() {
+    let (output, text) = bench(&["endurance", "--clients", "60", "--rate", "300", "--drains", "2", "--kills", "2"]);
+    assert!(output.status.success(), "{text}");
+    assert_eq!(text.matches("  drain  ").count(), 2, "{text}");
+    assert_eq!(text.matches("  kill   ").count(), 2, "{text}");
+    let names = ["clients dropped", "messages lost", "new CONNECTs at the broker", "faults that hit nothing"];
+    assert_met(&text, &names.map(|name| format!("endurance: {name}")).each_ref().map(String::as_str));
+}
+
+/// More at once than one connection between edge and origin takes (4,096).
+#[test]
+fn a_herd_moves_make_before_break_and_nobody_is_left_behind() {
+    let (_, text) = bench(&["moves", "--tunnels", "6000"]);
+    let names = ["tunnels not moved make-before-break", "broken", "clients or messages that suffered"];
+    assert_met(&text, &names.map(|name| format!("moves: {name}")).each_ref().map(String::as_str));
+}
+
+#[test]
+fn memory_is_a_slope_per_role() {
+    let (_, text) = bench(&["memory", "--few", "20", "--many", "60", "--idle", "1"]);
+    for role in ["edge", "origin", "sidecar"] {
+        assert!(text.contains(&format!("memory: {role}, per idle session: ")), "{text}");
+    }
+    let (output, text) = bench(&["memory", "--few", "20", "--many", "20"]);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("--few must be less than --many"), "{text}");
+}
