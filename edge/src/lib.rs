@@ -22,6 +22,7 @@ use baton_process::{
 use baton_protocol::{error::CloseCause, limits::Millis, session::Terms};
 use rand::SeedableRng;
 use tokio::{
+    sync::Notify,
     task::{JoinSet, yield_now},
     time::{Instant, sleep_until},
 };
@@ -84,6 +85,7 @@ pub async fn run<L: Listen, D: Dial>(config: Config, env: Env, listener: L, dial
         dcr: config.dcr,
         show: env.shared.log.user_id,
         closing: false.into(),
+        closed: Notify::new(),
     });
     env.phases.enter(Phase::Serving);
     info!(event = "edge.serving", name = %config.name, origins = ?config.origins);
@@ -116,7 +118,7 @@ fn admit<S: baton_process::net::Stream>(
     peer: SocketAddr,
     most: usize,
 ) {
-    if clients.len() >= most {
+    if clients.len() >= most || house.origins.worker.is_short() {
         house.origins.metrics.client_closed(CloseCause::Overload);
         stream.reset();
         return;
@@ -139,6 +141,7 @@ async fn drain(mut clients: JoinSet<()>, house: &Rc<House>, deadline: Duration) 
     }
     let left = clients.len();
     house.closing.set(true);
+    house.closed.notify_waiters();
     house.origins.wake_all();
     while clients.join_next().await.is_some() {}
     // What the sessions said last is written by the links' own tasks.

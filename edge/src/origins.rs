@@ -167,6 +167,11 @@ impl Origins {
             opening.entry(number).or_insert_with(|| cx.waker().clone());
             opening.keys().next() == Some(&number)
         };
+        // Nobody is held up by those before it where nobody can go: T_open runs for all alike.
+        if !self.links.borrow().iter().any(|link| link.is_usable()) {
+            self.strand(number, cx);
+            return Leave::NoOrigin;
+        }
         if !first {
             return Leave::Queued;
         }
@@ -221,10 +226,9 @@ impl Origins {
         }
     }
 
-    /// A random point of what is left of a solicited connection's spread.
-    pub(crate) fn move_at(&self, link: &Link, now: Millis) -> Option<Millis> {
-        let left = link.leave_by.get()?.saturating_sub(now);
-        Some(now + self.chance.borrow_mut().random_range(0..=left))
+    /// A random point of the time until `leave_by`.
+    pub(crate) fn move_at(&self, leave_by: Millis, now: Millis) -> Millis {
+        now + self.chance.borrow_mut().random_range(0..=leave_by.saturating_sub(now))
     }
 
     // ---- connections
@@ -275,7 +279,7 @@ impl Origins {
 
     /// The instance wants to be left: so for every connection to it, since what counts is the process.
     fn solicited(&self, instance: &str, solicit: Solicit) {
-        let leave_by = self.worker.now().saturating_add(solicit.spread);
+        let leave_by = self.worker.now().saturating_add(solicit.spread.min(SPREAD_MAX));
         info!(event = "origin.solicits", instance, spread_ms = solicit.spread, deadline_ms = solicit.deadline);
         for link in self.links.borrow().iter().filter(|link| link.instance == instance) {
             link.leave_by.set(Some(leave_by));
@@ -286,6 +290,10 @@ impl Origins {
     }
 }
 
+/// Milliseconds of spread that are believed: a million tunnels at the pace that origins reckon with need 200 s.
+const SPREAD_MAX: Millis = 600_000;
+/// Least milliseconds between two SOLICITs of one connection that are heeded: each wakes every session.
+const SOLICIT_EVERY: Millis = 1_000;
 /// Milliseconds after which the first of the queue looks again whether its connection takes another open.
 const OPEN_RETRY: Millis = 5;
 
@@ -357,12 +365,19 @@ async fn connect<D: Dial>(origins: &Rc<Origins>, origin: usize, dial: &D) -> Res
 
 /// Listens to what the origin says about itself, until the connection is gone.
 async fn watch(origins: Rc<Origins>, link: Rc<Link>, mut control: Control, mut ended: oneshot::Receiver<LinkEnd>) {
+    let mut heeded: Option<Millis> = None;
     let end = loop {
         tokio::select! {
             biased;
             // First what the origin said: it may have gone right after, if no tunnel of ours kept it.
             solicit = control.next() => match solicit {
-                Some(solicit) => origins.solicited(&link.instance, solicit),
+                Some(solicit) => {
+                    let now = origins.worker.now();
+                    if heeded.is_none_or(|last| now - last >= SOLICIT_EVERY) {
+                        heeded = Some(now);
+                        origins.solicited(&link.instance, solicit);
+                    }
+                }
                 None => {
                     if !link.trunk.state().ended() {
                         origins.goes_away(&link);

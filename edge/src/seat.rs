@@ -27,7 +27,7 @@ use baton_protocol::{
         edge::{Attached, MoveReason},
     },
 };
-use tokio::time::Sleep;
+use tokio::{sync::Notify, time::Sleep};
 use tracing::debug;
 
 use crate::{
@@ -45,6 +45,8 @@ pub(crate) struct House {
     pub(crate) show: UserShow,
     /// The process ends and no successor takes the sessions.
     pub(crate) closing: std::cell::Cell<bool>,
+    /// Tells so those that have no session yet.
+    pub(crate) closed: Notify,
 }
 
 /// An attach on its way.
@@ -74,8 +76,9 @@ pub(crate) struct Seat {
     timer: Option<(Millis, Pin<Box<Sleep>>)>,
     /// The origin that failed this session last.
     failed: Option<usize>,
-    /// When to leave a connection that is solicited.
-    move_at: Option<Millis>,
+    /// When to leave a connection that is solicited, and the time by which it wants to be left: a repeated SOLICIT
+    /// replaces both.
+    move_at: Option<(Millis, Millis)>,
     /// Since when another tunnel has been needed, and since when there has been none.
     needed_at: Option<Millis>,
     detached_at: Option<Millis>,
@@ -140,13 +143,13 @@ impl Seat {
             self.move_at = None;
             return Ok(None);
         };
-        if self.move_at.is_none() {
-            self.move_at = self.house.origins.move_at(link, now);
-        }
-        match self.move_at {
-            Some(at) if at > now => Err(at),
-            _ => Ok(Some(MoveReason::Solicited)),
-        }
+        let leave_by = link.leave_by.get().unwrap_or(now);
+        let (at, _) = match self.move_at {
+            Some(drawn) if drawn.1 == leave_by => drawn,
+            _ => (self.house.origins.move_at(leave_by, now), leave_by),
+        };
+        self.move_at = Some((at, leave_by));
+        if at > now { Err(at) } else { Ok(Some(MoveReason::Solicited)) }
     }
 
     /// Wakes the task at `at`. Pending unless that is now.
@@ -310,7 +313,8 @@ impl Seat {
         let (verdict, origin) = (refused.verdict(), permission.link.origin);
         let word = refused.word.map_or("unknown", Word::as_str);
         self.note_failure(kind, reason, word);
-        let at_fault = matches!(verdict, Verdict::Draining | Verdict::Transient);
+        // What an anchor says of itself is not the origin's doing.
+        let at_fault = refused.home.is_none() && matches!(verdict, Verdict::Draining | Verdict::Transient);
         self.house.origins.record(origin, half.home(), permission.outcome, at_fault);
         debug!(event = "attach.refused", sid = %half.key().sid(), word, origin = permission.link.instance);
         if kind == AttachKind::Open && matches!(verdict, Verdict::Wait(_)) {
@@ -389,16 +393,19 @@ impl Seat {
         let reason = match self.due(half, now) {
             Ok(Some(reason)) => reason,
             Ok(None) => {
-                self.waiting = None;
+                (self.waiting, self.needed_at) = (None, None);
                 return Poll::Pending;
             }
             Err(at) => {
+                // A place in a queue that isn't used keeps others from theirs.
+                self.waiting = None;
                 return self.poll_until(cx, at).map(|()| Event::Changed);
             }
         };
         self.needed_at.get_or_insert(now);
         if self.not_before > now {
             let at = self.not_before;
+            self.hold_up(half, self.held_up_at.is_some(), now);
             return self.poll_until(cx, at).map(|()| Event::Changed);
         }
         match self.poll_leave(half, reason, now, cx) {

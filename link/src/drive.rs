@@ -314,8 +314,8 @@ impl Turns {
         loop {
             let deadline = half.poll_timeout();
             if deadline.is_some_and(|at| at <= now) {
-                let backlog = self.tunnel.as_ref().and_then(Tunnel::backlog_since);
-                half.handle_timeout(now, backlog);
+                let flushed = self.tunnel.as_ref().map_or(0, |tunnel| tunnel.flushed(now));
+                half.handle_timeout(now, flushed);
                 return true;
             }
             match (&mut self.timer, deadline) {

@@ -38,6 +38,8 @@ pub const DEAD_AFTER: Millis = 3_000;
 const PULSE: Duration = Duration::from_millis(500);
 /// By how much a look may come late before our own loop, not the peer, counts as having been silent.
 const LATE: Millis = 500;
+/// Milliseconds for which bytes must wait for the kernel to count as a backlog: a busy connection always has some.
+const BACKLOG: Millis = 1_000;
 /// Time for the HTTP/2 preface, and for the first PING to come back.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
@@ -101,6 +103,7 @@ enum Command {
 pub struct TrunkState {
     tunnels: Cell<usize>,
     backlog_since: Cell<Option<Millis>>,
+    flushed: Cell<Millis>,
     ended: Cell<bool>,
     command: Cell<Command>,
     driver: RefCell<Option<Waker>>,
@@ -111,6 +114,7 @@ impl TrunkState {
         Rc::new(Self {
             tunnels: Cell::new(0),
             backlog_since: Cell::new(None),
+            flushed: Cell::new(0),
             ended: Cell::new(false),
             command: Cell::new(Command::None),
             driver: RefCell::new(None),
@@ -122,9 +126,19 @@ impl TrunkState {
         self.tunnels.get()
     }
 
-    /// Since when there have been bytes that the kernel doesn't take.
-    pub fn backlog_since(&self) -> Option<Millis> {
-        self.backlog_since.get()
+    /// Until when there last were bytes that the kernel didn't take for [`BACKLOG`] or longer: `now` if there are.
+    pub fn flushed(&self, now: Millis) -> Millis {
+        match self.backlog_since.get() {
+            Some(since) if now.saturating_sub(since) >= BACKLOG => now,
+            _ => self.flushed.get(),
+        }
+    }
+
+    fn note_backlog(&self, since: Option<Millis>, now: Millis) {
+        if since.is_none() {
+            self.flushed.set(self.flushed(now));
+        }
+        self.backlog_since.set(since);
     }
 
     /// Whether the connection is gone.
@@ -351,7 +365,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Driver<Io> {
             let polled = connection(cx, &self.state);
             let was_full = self.gather.is_full();
             let written = self.gather.poll_write_out(cx);
-            self.state.backlog_since.set(self.gather.backlog_since());
+            self.state.note_backlog(self.gather.backlog_since(), self.worker.now());
             match (polled, written) {
                 (Poll::Ready(Ok(())), _) => return Poll::Ready(LinkEnd::Closed),
                 (Poll::Ready(Err(error)), _) => return Poll::Ready(LinkEnd::of(&error)),

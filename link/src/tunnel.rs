@@ -61,9 +61,9 @@ impl Tunnel {
         self.epoch
     }
 
-    /// Since when its connection has had bytes that the kernel doesn't take.
-    pub fn backlog_since(&self) -> Option<Millis> {
-        self.counted.trunk().backlog_since()
+    /// Until when its connection last had bytes that the kernel didn't take for a while.
+    pub fn flushed(&self, now: Millis) -> Millis {
+        self.counted.trunk().flushed(now)
     }
 
     /// Hands every piece that is there to `take`, releasing HTTP/2's credit at once: the session's window rules.

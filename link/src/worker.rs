@@ -6,7 +6,7 @@ use baton_process::clock::Clock;
 use baton_protocol::limits::{self, Millis};
 use tokio::sync::Notify;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Share};
 
 /// Bytes that one read of a local socket may bring: one buffer for all sessions, since each is emptied at once.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -60,6 +60,16 @@ impl Worker {
     /// Bytes that the sessions hold now.
     pub fn held(&self) -> u64 {
         self.budget.held()
+    }
+
+    /// A part of the sessions' budget, for bytes that belong to no session yet.
+    pub fn share(&self) -> Share {
+        self.budget.share()
+    }
+
+    /// Whether new work is to be refused, because what is there may yet need what is left of the budget.
+    pub fn is_short(&self) -> bool {
+        self.budget.is_short()
     }
 
     /// Wakes the caller in [`limits::ACK_DELAY`]; the time at which that is.

@@ -147,9 +147,9 @@ pub trait Half {
     #[doc(hidden)]
     fn settle(&mut self, now: Millis);
 
-    /// A deadline passed. `backlog_since`: since when the tunnel's connection has had bytes that the kernel doesn't
-    /// take; a peer can't answer those.
-    fn handle_timeout(&mut self, now: Millis, backlog_since: Option<Millis>);
+    /// A deadline passed. `flushed`: until when, at the latest, bytes of the tunnel's connection stood before a kernel
+    /// that took none; a peer can't have answered those.
+    fn handle_timeout(&mut self, now: Millis, flushed: Millis);
 
     /// When `handle_timeout` is wanted.
     fn poll_timeout(&self) -> Option<Millis>;

@@ -242,10 +242,10 @@ impl Half for AnchorSession {
         }
     }
 
-    fn handle_timeout(&mut self, now: Millis, backlog_since: Option<Millis>) {
+    fn handle_timeout(&mut self, now: Millis, flushed: Millis) {
         match self.phase {
             Phase::Detached { until } if now >= until => self.finish(CloseCause::Grace, true),
-            Phase::Attached if self.pipe.black_hole(now, backlog_since) => self.handle_garbage(self.epoch, now),
+            Phase::Attached if self.pipe.black_hole(now, flushed) => self.handle_garbage(self.epoch, now),
             _ => {}
         }
         if let Some(cause) = self.pipe.stood_still(now).filter(|_| !self.closed()) {

@@ -475,7 +475,7 @@ impl Half for EdgeSession {
         }
     }
 
-    fn handle_timeout(&mut self, now: Millis, backlog_since: Option<Millis>) {
+    fn handle_timeout(&mut self, now: Millis, flushed: Millis) {
         if let Some(attempt) = self.attempt_ref().copied().filter(|attempt| now >= attempt.deadline) {
             self.attempt_timed_out(attempt.epoch);
         }
@@ -488,7 +488,7 @@ impl Half for EdgeSession {
                 self.outputs.extend(self.attempt().map(|epoch| Output::EndTunnel(epoch, HowEnded::Reset)));
                 self.finish(CloseCause::Grace, true);
             }
-            Phase::Live { .. } | Phase::Moving { .. } => self.holed |= self.pipe.black_hole(now, backlog_since),
+            Phase::Live { .. } | Phase::Moving { .. } => self.holed |= self.pipe.black_hole(now, flushed),
             _ => {}
         }
         if let Some(cause) = self.pipe.stood_still(now).filter(|_| !self.closed()) {

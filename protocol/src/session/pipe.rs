@@ -177,7 +177,6 @@ impl Pipe {
     // ---- the tunnel
 
     pub(crate) fn handle_piece(&mut self, piece: Piece<'_>, now: Millis) -> Result<(), Fault> {
-        self.quiet_since = None;
         let arrived = match piece {
             Piece::Data { offset, ack, payload } => self.acked(ack, now).and_then(|()| self.inc.data(offset, payload)),
             Piece::Close(Close { kind: CloseKind::Abort, .. }) => return Err(Fault::PeerAborted),
@@ -190,6 +189,8 @@ impl Pipe {
         if self.inc.discarding() && self.inc.fin_due() {
             self.inc.close_carried_out();
         }
+        // Something was heard; what is still out has the whole time again.
+        self.quiet_since = (self.out.in_flight() && self.black_hole != Millis::MAX).then_some(now);
         if self.slow_at.is_none() && self.inc.staged() > 0 {
             self.slow_at = now.checked_add(self.terms.slow);
         }
@@ -338,13 +339,13 @@ impl Pipe {
         [hole, half, self.slow_at].into_iter().flatten().min()
     }
 
-    /// Whether the tunnel swallows what is sent. A peer can't answer what our own kernel has not taken.
-    pub(crate) fn black_hole(&mut self, now: Millis, backlog_since: Option<Millis>) -> bool {
-        let Some(since) = self.quiet_since.filter(|since| now >= since.saturating_add(self.black_hole)) else {
-            return false;
-        };
-        if backlog_since.is_some_and(|backlog| backlog <= since) {
-            self.quiet_since = Some(now);
+    /// Whether the tunnel swallows what is sent. A peer can't answer what our own kernel had not taken: it has the whole
+    /// time from `flushed` on.
+    pub(crate) fn black_hole(&mut self, now: Millis, flushed: Millis) -> bool {
+        let Some(since) = self.quiet_since else { return false };
+        let since = since.max(flushed);
+        self.quiet_since = Some(since);
+        if now < since.saturating_add(self.black_hole) {
             return false;
         }
         self.quiet_since = None;

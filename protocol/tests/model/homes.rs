@@ -267,7 +267,7 @@ impl Model for TwoHomes {
             }
             Action::TimeOut => {
                 state.timeouts -= 1;
-                Arc::make_mut(&mut state.edge).handle_timeout(NOW + shared().attach, None);
+                Arc::make_mut(&mut state.edge).handle_timeout(NOW + shared().attach, 0);
                 state.drain();
             }
             Action::Send => {

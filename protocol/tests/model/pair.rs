@@ -180,7 +180,7 @@ impl Model for Pair {
                 state.left.timeouts -= 1;
                 // A move that wasn't made is still due.
                 state.left.solicits += u8::from(state.edge.tunnel().is_some());
-                Arc::make_mut(&mut state.edge).handle_timeout(NOW + self.terms.attach, None);
+                Arc::make_mut(&mut state.edge).handle_timeout(NOW + self.terms.attach, 0);
                 state.drain(Side::Edge);
             }
             Action::ArriveUp(i) => kind = self.arrive_up(&mut state, i),
@@ -206,7 +206,7 @@ impl Model for Pair {
                 state.lose(Side::Anchor, epoch, Loss::Connection);
             }
             Action::GraceEnds => {
-                Arc::make_mut(&mut state.anchor).handle_timeout(NOW + self.terms.grace, None);
+                Arc::make_mut(&mut state.anchor).handle_timeout(NOW + self.terms.grace, 0);
                 state.drain(Side::Anchor);
             }
             _ => self.hand_over(&mut state, action),

@@ -249,7 +249,7 @@ impl World {
         for side in Side::BOTH {
             let Some(half) = self.half(side) else { continue };
             if half.poll_timeout().is_some_and(|at| at <= to) {
-                half.handle_timeout(to, None);
+                half.handle_timeout(to, 0);
                 assert!(half.poll_timeout().is_none_or(|at| at > to), "a deadline that stays behind");
                 self.drain();
             }

@@ -139,7 +139,7 @@ fn use_it(mut half: impl Half) {
     let tunnel = half.tunnel().unwrap_or(Epoch(1));
     half.handle_piece(tunnel, Piece::Data { offset: 0, ack: 0, payload: b"x" }, NOW);
     half.handle_eof(NOW);
-    half.handle_timeout(u64::MAX, None);
+    half.handle_timeout(u64::MAX, 0);
     while half.poll_output().is_some() {}
 }
 

@@ -51,16 +51,16 @@ pub(crate) fn common<H: Half>(half: &mut H, event: &str, tunnel: Epoch, attempt:
         "tunnel ended" => half.handle_lost(tunnel, Loss::EndStream, NOW),
         "tunnel lost" => half.handle_lost(tunnel, Loss::Connection, NOW),
         "attempt lost" => half.handle_lost(attempt.unwrap_or(Epoch(77)), Loss::Connection, NOW),
-        "deadline" => half.handle_timeout(deadline, None),
+        "deadline" => half.handle_timeout(deadline, 0),
         "every deadline" => {
             while let Some(at) = half.poll_timeout() {
-                half.handle_timeout(at, None);
+                half.handle_timeout(at, 0);
             }
         }
         "nobody answers" => {
             half.handle_read(b"x");
             half.poll_frame(100, true, NOW, &mut bytes::BytesMut::new());
-            half.handle_timeout(half.poll_timeout().unwrap_or(NOW), None);
+            half.handle_timeout(half.poll_timeout().unwrap_or(NOW), 0);
         }
         "socket ended" => half.handle_eof(NOW),
         "socket broke" => half.handle_read_error(NOW),
