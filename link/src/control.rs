@@ -10,7 +10,10 @@ use bytes::{Bytes, BytesMut};
 use h2::{RecvStream, SendStream, server::SendResponse};
 use http::{HeaderValue, Method, Request, Response};
 
-use crate::trunk::{LinkEnd, Trunk};
+use crate::{
+    trunk::{LinkEnd, Trunk},
+    tunnel::linger,
+};
 
 /// Bytes of an instance's name that are believed.
 const INSTANCE_BYTES: usize = 128;
@@ -90,8 +93,7 @@ impl Control {
 pub struct Controlled {
     edge: Option<NodeName>,
     send: SendStream<Bytes>,
-    /// Held so that the stream stays open.
-    _recv: RecvStream,
+    recv: RecvStream,
 }
 
 /// Whether a request asks for a control stream.
@@ -107,7 +109,7 @@ impl Controlled {
         let instance = HeaderValue::from_str(instance).expect("an instance is made of a node's name and hex digits");
         response.headers_mut().insert(header::INSTANCE, instance);
         let send = respond.send_response(response, false).ok()?;
-        Some(Self { edge, send, _recv: request.into_body() })
+        Some(Self { edge, send, recv: request.into_body() })
     }
 
     /// Who the edge says it is.
@@ -123,8 +125,12 @@ impl Controlled {
         let _ = self.send.send_data(capsule.freeze(), false);
     }
 
-    /// Ends the stream, so that the connection can end when its tunnels have.
+    /// Ends the stream, so that the connection can end when its tunnels have. The edge's half is waited for, or h2 would
+    /// reset it.
     pub fn end(mut self) {
-        let _ = self.send.send_data(Bytes::new(), true);
+        // Fails only for an edge that is gone.
+        if self.send.send_data(Bytes::new(), true).is_ok() {
+            tokio::task::spawn_local(linger(self.recv));
+        }
     }
 }

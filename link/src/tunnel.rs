@@ -130,18 +130,24 @@ impl Tunnel {
         if self.send.send_data(last, true).is_err() || self.recv.is_end_stream() {
             return;
         }
+        let Self { send, recv, counted, .. } = self;
         tokio::task::spawn_local(async move {
-            let Self { send, mut recv, counted, .. } = self;
-            let ended = timeout(LINGER, async {
-                while let Some(Ok(data)) = recv.data().await {
-                    let _ = recv.flow_control().release_capacity(data.len());
-                }
-            });
-            if ended.await.is_err() {
-                tracing::debug!(event = "tunnel.lingered", "the other end left a tunnel open");
-            }
+            linger(recv).await;
             drop((send, counted));
         });
+    }
+}
+
+/// Listens to the other end's direction of a stream that ours was ended of, for [`LINGER`] at most.
+pub(crate) async fn linger(mut recv: RecvStream) {
+    let ended = timeout(LINGER, async {
+        while let Some(Ok(data)) = recv.data().await {
+            // Fails only for a stream that is gone.
+            let _ = recv.flow_control().release_capacity(data.len());
+        }
+    });
+    if ended.await.is_err() {
+        tracing::debug!(event = "stream.lingered", "the other end left a stream open");
     }
 }
 
