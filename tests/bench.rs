@@ -4,7 +4,8 @@
 use std::process::{Command, Output};
 
 fn bench(arguments: &[&str]) -> (Output, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_baton")).arg("bench").args(arguments).output().unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_baton")).arg("bench").args(arguments).output().expect("the program starts");
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     (output, text)
 }
