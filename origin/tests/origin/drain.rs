@@ -121,6 +121,8 @@ fn a_connection_that_has_said_nothing_holds_nothing_up() {
         assert_eq!(soon(silent.read(&mut [0; 1])).await.expect("an end"), 0, "it could only come too late");
         assert!(!edge.trunk.state().ended());
         drop(tunnel);
+        assert!(soon(edge.control.next()).await.is_none());
+        edge.control.end();
         assert_eq!(tier.exit().await, Exit::Done);
         assert!(began.elapsed() < Duration::from_secs(1));
     });
