@@ -1,6 +1,6 @@
 //! The trunks of the origins: each attach that arrives is handed to its session, or begins one.
 
-use std::{cell::Cell, net::SocketAddr, rc::Rc};
+use std::{cell::Cell, net::SocketAddr, rc::Rc, sync::Arc};
 
 use baton_link::trunk::{self, LinkEnd, TrunkState};
 use baton_process::{
@@ -14,7 +14,7 @@ use baton_protocol::{
 use bytes::Bytes;
 use h2::{RecvStream, server::SendResponse};
 use http::Request;
-use tokio::task::spawn_local;
+use tokio::{sync::Semaphore, task::spawn_local};
 use tracing::{info, warn};
 
 use crate::{
@@ -23,14 +23,23 @@ use crate::{
     session,
 };
 
-/// Takes the origins' connections until the listener is beyond repair.
+/// Connections of one home's origins, those that haven't said anything yet included; further ones wait in the kernel.
+const CONNECTIONS: usize = 4_096;
+
+/// Takes the origins' connections until the listener is beyond repair. What was taken goes on without it.
 ///
 /// # Errors
 /// As [`Listen::accept`].
 pub async fn serve<B: Backend, L: Listen>(home: Rc<Home<B>>, mut listener: L) -> std::io::Result<()> {
+    let connections = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
+        let permit = Arc::clone(&connections).acquire_owned().await.expect("it's never closed");
         let (stream, peer) = listener.accept().await?;
-        spawn_local(trunk(Rc::clone(&home), stream, peer));
+        let home = Rc::clone(&home);
+        spawn_local(async move {
+            trunk(home, stream, peer).await;
+            drop(permit);
+        });
     }
 }
 
