@@ -16,6 +16,7 @@ use baton_process::{
 };
 use baton_protocol::{
     attach::{Refused, Resume, Word},
+    error::CloseCause,
     id::{NodeName, Sid, UserId},
     limits::{self, Millis},
     session::SharedTerms,
@@ -64,8 +65,8 @@ pub(crate) struct Arrival {
 pub(crate) struct Mailbox {
     pub(crate) arrivals: RefCell<VecDeque<Arrival>>,
     pub(crate) waker: RefCell<Option<Waker>>,
-    /// The task is to drop the session.
-    pub(crate) forget: Cell<bool>,
+    /// The task is to drop the session, for this cause.
+    pub(crate) dropped: Cell<Option<CloseCause>>,
     /// The broker is to look as if it had lost the session's context: the next resume finds nothing.
     pub(crate) lost: Cell<bool>,
     /// A byte of the client's has arrived: this is no orphan.
@@ -79,8 +80,9 @@ impl Mailbox {
         }
     }
 
-    fn forget(&self) {
-        self.forget.set(true);
+    fn drop_session(&self, cause: CloseCause) {
+        // The first cause stands, as in the session itself.
+        self.dropped.set(self.dropped.get().or(Some(cause)));
         self.wake();
     }
 }
@@ -108,6 +110,8 @@ pub struct Home<B> {
     emptied: Notify,
     /// The origins' trunks that are up.
     trunks: RefCell<Vec<Rc<TrunkState>>>,
+    /// They are being ended.
+    closing: Cell<bool>,
     /// The last trunk has gone.
     left: Notify,
 }
@@ -130,6 +134,7 @@ impl<B: Backend> Home<B> {
             offenders: Offenders::default(),
             emptied: Notify::new(),
             trunks: RefCell::default(),
+            closing: Cell::new(false),
             left: Notify::new(),
         })
     }
@@ -156,9 +161,9 @@ impl<B: Backend> Home<B> {
         sessions.values().filter(|entry| entry.user == *user).map(|entry| entry.mailbox.lost.set(true)).count()
     }
 
-    /// Drops every session.
-    pub fn forget_all(&self) {
-        self.sessions.borrow().values().for_each(|entry| entry.mailbox.forget());
+    /// Drops every session, for this cause.
+    pub fn drop_all(&self, cause: CloseCause) {
+        self.sessions.borrow().values().for_each(|entry| entry.mailbox.drop_session(cause));
     }
 
     /// Returns when there is no session. For one caller at a time; may be dropped at any time.
@@ -169,8 +174,10 @@ impl<B: Backend> Home<B> {
     }
 
     /// Ends the origins' trunks in order: each when its tunnels' last words have been taken. Returns when none is left,
-    /// which a hung origin can put off for ever: the caller bounds it.
+    /// which a hung origin can put off for ever: the caller bounds it, and accepts no connections any more, or an
+    /// origin would be back at once.
     pub async fn close_trunks(&self) {
+        self.closing.set(true);
         self.trunks.borrow().iter().for_each(|trunk| trunk.go_away());
         while !self.trunks.borrow().is_empty() {
             self.left.notified().await;
@@ -178,6 +185,10 @@ impl<B: Backend> Home<B> {
     }
 
     pub(crate) fn trunk_up(&self, trunk: &Rc<TrunkState>) {
+        if self.closing.get() {
+            // Accepted before, and only now through with its handshake.
+            trunk.go_away();
+        }
         self.trunks.borrow_mut().push(Rc::clone(trunk));
     }
 
@@ -232,8 +243,12 @@ impl<B: Backend> Home<B> {
         Some(mailbox)
     }
 
+    /// A session is over. Resumes that it hasn't come to find what later ones will: nothing.
     pub(crate) fn leave(&self, sid: Sid) {
-        self.sessions.borrow_mut().remove(&sid);
+        let entry = self.sessions.borrow_mut().remove(&sid);
+        for mut arrival in entry.into_iter().flat_map(|entry| entry.mailbox.arrivals.take()) {
+            self.refuse(AttachKind::Resume, &Refused::by(&self.setup.name, Word::Gone), &mut arrival.respond);
+        }
         self.note_fewer();
     }
 
@@ -250,7 +265,9 @@ impl<B: Backend> Home<B> {
         let unused = |sid: &Sid| sessions.get(sid).filter(|entry| !entry.mailbox.touched.get());
         fresh.retain(|(sid, _)| unused(sid).is_some());
         while fresh.len() > self.setup.orphans && fresh.front().is_some_and(|(_, at)| now - at >= ORPHAN_AGE) {
-            fresh.pop_front().and_then(|(sid, _)| unused(&sid)).into_iter().for_each(|entry| entry.mailbox.forget());
+            fresh.pop_front().and_then(|(sid, _)| unused(&sid)).into_iter().for_each(|entry| {
+                entry.mailbox.drop_session(CloseCause::Gone);
+            });
         }
     }
 
@@ -273,7 +290,7 @@ impl<B: Backend> Home<B> {
             return refuse(Word::Gone, &mut respond);
         };
         if entry.mailbox.lost.get() {
-            entry.mailbox.forget();
+            entry.mailbox.drop_session(CloseCause::Gone);
             return refuse(Word::Gone, &mut respond);
         }
         let mut arrivals = entry.mailbox.arrivals.borrow_mut();

@@ -17,7 +17,7 @@ use baton_protocol::{
 use bytes::Bytes;
 use h2::{RecvStream, server::SendResponse};
 use tokio::time::timeout;
-use tracing::{debug, info};
+use tracing::debug;
 
 use crate::{
     backend::{Backend, Opening},
@@ -85,7 +85,8 @@ async fn dial<B: Backend>(
         Ok(Err(error)) => error.to_string(),
         Err(_) => "timed out".into(),
     };
-    info!(event = "broker.unreachable", home = %home.name(), why);
+    // One a client: that the broker is away is said once, by who watches it.
+    debug!(event = "broker.unreachable", home = %home.name(), why);
     home.refuse(AttachKind::Open, &Refused::by(home.name(), Word::Unreachable), respond);
     None
 }
@@ -157,8 +158,8 @@ impl<B: Backend> Owner for Seat<'_, B> {
             self.mailbox.touched.set(true);
         }
         self.show(half);
-        if self.mailbox.forget.take() {
-            half.forget(now);
+        if let Some(cause) = self.mailbox.dropped.take() {
+            half.abort(cause, now);
             return Poll::Ready(Event::Changed);
         }
         let arrival = self.mailbox.arrivals.borrow_mut().pop_front();

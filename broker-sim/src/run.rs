@@ -11,7 +11,7 @@ use baton_process::{
     phase::Phase,
     run::Exit,
 };
-use baton_protocol::{id::NodeName, limits::Millis, session::Terms};
+use baton_protocol::{error::CloseCause, id::NodeName, limits::Millis, session::Terms};
 use tokio::{
     task::{JoinError, JoinSet, spawn_local},
     time::{Instant, timeout},
@@ -92,7 +92,18 @@ pub async fn run<L: Listen>(config: Config, env: Env, listeners: Listeners<L>, r
     }
     env.ready.clear("draining");
     homes.iter().for_each(|home| home.admit(false));
-    Ok(drain(&handle, &homes, env.shared.drain.deadline.unwrap_or(DRAIN_DEADLINE)).await)
+    let begun = Instant::now();
+    let deadline = env.shared.drain.deadline.unwrap_or(DRAIN_DEADLINE);
+    let left = leave(&handle, &homes, Duration::from_millis(deadline)).await;
+    // Origins are served as long as there is a session that may want to resume. One whose connection is ended now would
+    // be back at once.
+    links.shutdown().await;
+    for home in &homes {
+        // An origin that hangs is left to find out by itself.
+        let _ = timeout(LAST_WORDS, home.close_trunks()).await;
+    }
+    info!(event = "broker.drain", left, millis = begun.elapsed().as_millis());
+    Ok(if left == 0 { Exit::Done } else { Exit::Left(left) })
 }
 
 fn setup(config: &Config, env: &Env, name: &NodeName) -> Setup {
@@ -139,24 +150,18 @@ async fn answer(mut requests: Requests, homes: Vec<Rc<Home<Inside>>>) {
     }
 }
 
-/// Waits for the clients to leave, then sends the rest away.
-async fn drain(handle: &BrokerHandle, homes: &[Rc<Home<Inside>>], deadline: Millis) -> Exit {
-    let begun = Instant::now();
-    let by_themselves = timeout(Duration::from_millis(deadline), empty(handle, homes)).await.is_ok();
+/// Waits for the clients to leave, then sends the rest away. How many those were.
+async fn leave(handle: &BrokerHandle, homes: &[Rc<Home<Inside>>], deadline: Duration) -> usize {
+    if timeout(deadline, empty(handle, homes)).await.is_ok() {
+        return 0;
+    }
     let in_homes: usize = homes.iter().map(|home| home.sessions()).sum();
-    let left = if by_themselves { 0 } else { handle.served().max(in_homes) };
-    if left > 0 {
-        handle.shut_down();
-        if timeout(FAREWELL + LAST_TUNNELS, empty(handle, homes)).await.is_err() {
-            homes.iter().for_each(|home| home.forget_all());
-        }
+    let left = handle.served().max(in_homes);
+    handle.shut_down();
+    if timeout(FAREWELL + LAST_TUNNELS, empty(handle, homes)).await.is_err() {
+        homes.iter().for_each(|home| home.drop_all(CloseCause::Shutdown));
     }
-    for home in homes {
-        // An origin that hangs is left to find out by itself.
-        let _ = timeout(LAST_WORDS, home.close_trunks()).await;
-    }
-    info!(event = "broker.drain", left, millis = begun.elapsed().as_millis());
-    if left == 0 { Exit::Done } else { Exit::Left(left) }
+    left
 }
 
 /// Until no client is served, and no home has a session whose end the edge may not have heard of.

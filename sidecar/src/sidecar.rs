@@ -12,7 +12,7 @@ use baton_process::{
     phase::Phase,
     run::Exit,
 };
-use baton_protocol::{limits::Millis, session::Terms};
+use baton_protocol::{error::CloseCause, limits::Millis, session::Terms};
 use tokio::time::{sleep, timeout};
 use tracing::info;
 
@@ -39,33 +39,36 @@ pub async fn run<L: Listen, D: Dial>(config: Config, env: Env, listener: L, dial
     let home = Home::new(setup(config, &env), broker.clone(), env.metrics.clone(), Rc::clone(&worker));
     env.phases.enter(Phase::Serving);
 
-    let mut work = pin!(async {
+    let (begun, left) = {
+        let mut work = pin!(async {
+            tokio::select! {
+                biased;
+                ended = serve(Rc::clone(&home), listener) => ended,
+                () = broker.watch() => Ok(()),
+                () = show_numbers(&home, &env.metrics, limits) => Ok(()),
+            }
+        });
         tokio::select! {
             biased;
-            ended = serve(Rc::clone(&home), listener) => ended,
-            () = broker.watch() => Ok(()),
-            () = show_numbers(&home, &env.metrics, limits) => Ok(()),
+            () = env.phases.wait_for(Phase::Draining) => {}
+            ended = &mut work => return Err(beyond_repair(ended)),
         }
-    });
-    tokio::select! {
-        biased;
-        () = env.phases.wait_for(Phase::Draining) => {}
-        ended = &mut work => return Err(beyond_repair(ended)),
-    }
-    home.admit(false);
-    let deadline = Duration::from_millis(env.shared.drain.deadline.unwrap_or(DRAIN_DEADLINE));
-    let begun = worker.now();
-    info!(event = "sidecar.drain", step = "begun", home = %home.name(), sessions = home.sessions());
-    tokio::select! {
-        biased;
-        // Sessions that are still here may want to resume: their origins are served to the end.
-        ended = &mut work => Err(beyond_repair(ended)),
-        left = leave(&home, deadline) => {
-            let ms = worker.now() - begun;
-            info!(event = "sidecar.drain", step = "done", home = %home.name(), left, ms);
-            Ok(if left == 0 { Exit::Done } else { Exit::Left(left) })
+        home.admit(false);
+        let deadline = Duration::from_millis(env.shared.drain.deadline.unwrap_or(DRAIN_DEADLINE));
+        let begun = worker.now();
+        info!(event = "sidecar.drain", step = "begun", home = %home.name(), sessions = home.sessions());
+        tokio::select! {
+            biased;
+            // Sessions that are still here may want to resume: their origins are served as long as there is one.
+            ended = &mut work => return Err(beyond_repair(ended)),
+            left = leave(&home, deadline) => (begun, left),
         }
-    }
+        // The listener ends with this block: an origin whose connection is ended would be back at once.
+    };
+    let _ = timeout(LAST_WORDS, home.close_trunks()).await;
+    let ms = worker.now() - begun;
+    info!(event = "sidecar.drain", step = "done", home = %home.name(), left, ms);
+    Ok(if left == 0 { Exit::Done } else { Exit::Left(left) })
 }
 
 fn setup(config: Config, env: &Env) -> Setup {
@@ -89,14 +92,13 @@ fn setup(config: Config, env: &Env) -> Setup {
 
 /// Waits for the sessions to end, and drops those that are left at the deadline. How many there were.
 async fn leave<D: Dial>(home: &Home<Broker<D>>, deadline: Duration) -> usize {
-    let mut left = 0;
-    if timeout(deadline, home.empty()).await.is_err() {
-        left = home.sessions();
-        home.forget_all();
-        // A session that doesn't end now ends with the process.
-        let _ = timeout(FAREWELL, home.empty()).await;
+    if timeout(deadline, home.empty()).await.is_ok() {
+        return 0;
     }
-    let _ = timeout(LAST_WORDS, home.close_trunks()).await;
+    let left = home.sessions();
+    home.drop_all(CloseCause::Shutdown);
+    // A session that doesn't end now ends with the process.
+    let _ = timeout(FAREWELL, home.empty()).await;
     left
 }
 

@@ -1,9 +1,9 @@
 //! A sidecar between an origin and a broker that the tests play, over real sockets.
 
-use std::{future::poll_fn, io::ErrorKind, rc::Rc, time::Duration};
+use std::{future::poll_fn, io::ErrorKind, net::SocketAddr, rc::Rc, task::Poll, time::Duration};
 
 use baton_link::{
-    Trunk, Tunnel, Worker,
+    LinkEnd, Trunk, Tunnel, Worker,
     budget::Budget,
     tunnel::{Answer, Attempt},
 };
@@ -19,7 +19,8 @@ use baton_process::{
     run::Exit,
 };
 use baton_protocol::{
-    attach::{Attach, Open, Refused, Word},
+    attach::{Attach, Open, Refused, Resume, Word},
+    capsule::{Close, CloseKind, Piece},
     id::{Epoch, NodeName, SessionKey, UserId},
 };
 use baton_sidecar::Config;
@@ -44,7 +45,8 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 }
 
 struct Sidecar {
-    _worker: Rc<Worker>,
+    worker: Rc<Worker>,
+    address: SocketAddr,
     trunk: Trunk,
     metrics: Metrics,
     health: Health,
@@ -69,22 +71,23 @@ impl Sidecar {
         let worker = Worker::start(Clock::start(), Budget::new(1 << 30, "test", &Metrics::new("test")));
         let stream = TcpStream::connect(address).await.expect("it listens");
         let trunk = Trunk::connect(stream, &worker).await.expect("it takes trunks").trunk;
-        Self { _worker: worker, trunk, metrics, health, phases, exit }
+        Self { worker, address, trunk, metrics, health, phases, exit }
     }
 
     async fn open(&self, key: u8) -> Result<Tunnel, Refused> {
         let key = SessionKey::from_bytes([key; 32]);
         let open = Open { user: UserId::new("alice"), key, window: 65_536, client: None };
-        let attempt = Attempt::send(&self.trunk, Epoch::FIRST, &Attach::Open(open), "home");
-        let mut attempt = attempt.expect("the trunk is up");
-        match soon(poll_fn(|cx| attempt.poll_answer(cx))).await {
-            Answer::Accepted(accepted, tunnel) => {
-                assert_eq!(accepted.home, NodeName::new("home-1").expect("a name"));
-                Ok(tunnel)
-            }
-            Answer::Refused(refused) => Err(refused),
-            Answer::Lost(loss) => panic!("{loss:?}"),
-        }
+        answer(self.attach(Epoch::FIRST, &Attach::Open(open))).await
+    }
+
+    /// Asks for another tunnel of the session that `open` began with this key.
+    fn resume(&self, key: u8, epoch: u64, recv: u64) -> Attempt {
+        let (key, epoch) = (SessionKey::from_bytes([key; 32]), Epoch(epoch));
+        self.attach(epoch, &Attach::Resume(Resume { home: home(), key, epoch, recv }))
+    }
+
+    fn attach(&self, epoch: Epoch, attach: &Attach) -> Attempt {
+        Attempt::send(&self.trunk, epoch, attach, "home").expect("the trunk is up")
     }
 
     async fn until_ready(&self, ready: bool) {
@@ -103,6 +106,36 @@ impl Sidecar {
     async fn exit(self) -> Exit {
         soon(self.exit).await.expect("no panic").expect("its listener works")
     }
+}
+
+fn home() -> NodeName {
+    NodeName::new("home-1").expect("a name")
+}
+
+async fn answer(mut attempt: Attempt) -> Result<Tunnel, Refused> {
+    match soon(poll_fn(|cx| attempt.poll_answer(cx))).await {
+        Answer::Accepted(accepted, tunnel) => {
+            assert_eq!(accepted.home, home());
+            Ok(tunnel)
+        }
+        Answer::Refused(refused) => Err(refused),
+        Answer::Lost(loss) => panic!("{loss:?}"),
+    }
+}
+
+/// The first CLOSE that the tunnel brings.
+async fn close(tunnel: &mut Tunnel) -> Close {
+    let mut close = None;
+    let dry = poll_fn(|cx| {
+        let dry = tunnel.poll_pieces(cx, |piece| {
+            if let Piece::Close(piece) = piece {
+                close.get_or_insert(piece);
+            }
+        });
+        if close.is_some() { Poll::Ready(None) } else { dry.map(Some) }
+    });
+    let dry = soon(dry).await;
+    close.unwrap_or_else(|| panic!("{dry:?}"))
 }
 
 async fn broker() -> (TcpListener, String) {
@@ -134,7 +167,7 @@ fn readiness_is_the_brokers() {
         let _session = session(&listener).await;
         drop(listener);
         let refused = sidecar.open(2).await.expect_err("the broker is away");
-        assert_eq!(refused, Refused::by(&NodeName::new("home-1").expect("a name"), Word::Unreachable));
+        assert_eq!(refused, Refused::by(&home(), Word::Unreachable));
         sidecar.until_ready(false).await;
         let why = sidecar.health.readiness().expect_err("it isn't ready");
         assert!(why.contains(&address), "{why}");
@@ -171,7 +204,7 @@ fn sessions_that_stay_are_dropped_at_the_deadline() {
         let (listener, address) = broker().await;
         let sidecar = Sidecar::start(&address, &["drain.deadline=300ms"]).await;
         probed(&listener).await;
-        let _tunnels = [sidecar.open(1).await.expect("a session"), sidecar.open(2).await.expect("a session")];
+        let mut tunnels = [sidecar.open(1).await.expect("a session"), sidecar.open(2).await.expect("a session")];
         let mut sessions = [session(&listener).await, session(&listener).await];
         let began = Instant::now();
         sidecar.drain();
@@ -180,7 +213,58 @@ fn sessions_that_stay_are_dropped_at_the_deadline() {
             assert_eq!(end.kind(), ErrorKind::ConnectionReset);
         }
         assert!(began.elapsed() >= Duration::from_millis(300));
+        for tunnel in &mut tunnels {
+            let Close { kind, reason, .. } = close(tunnel).await;
+            assert_eq!((kind, &reason[..]), (CloseKind::Abort, &b"shutdown"[..]));
+        }
+        drop(tunnels);
+        let metrics = sidecar.metrics.clone();
         assert_eq!(sidecar.exit().await, Exit::Left(2));
+        let numbers = metrics.encode();
+        assert!(numbers.contains("baton_client_closes_total{cause=\"shutdown\"} 2"), "{numbers}");
+    });
+}
+
+#[test]
+fn an_origin_that_comes_back_at_once_puts_off_no_end() {
+    on_a_worker(async {
+        let (listener, address) = broker().await;
+        let sidecar = Sidecar::start(&address, &["drain.deadline=100ms"]).await;
+        probed(&listener).await;
+        // A tunnel that isn't taken to its end keeps its trunk, and with it the process.
+        let tunnel = sidecar.open(1).await.expect("a session");
+        let late = TcpStream::connect(sidecar.address).await.expect("it listens");
+        sidecar.drain();
+        let refused = async {
+            while TcpStream::connect(sidecar.address).await.is_ok() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        soon(refused).await;
+        assert!(!sidecar.exit.is_finished(), "it still has to tell how the session ended");
+        // Who had connected before is sent away as well.
+        match soon(Trunk::connect(late, &sidecar.worker)).await {
+            Ok(connected) => drop(soon(connected.ended).await),
+            Err(end) => assert_eq!(end, LinkEnd::Closed),
+        }
+        drop(tunnel);
+        assert_eq!(sidecar.exit().await, Exit::Left(1));
+    });
+}
+
+#[test]
+fn a_resume_that_meets_the_end_is_told_so() {
+    on_a_worker(async {
+        let (listener, address) = broker().await;
+        let sidecar = Sidecar::start(&address, &[]).await;
+        probed(&listener).await;
+        let mut tunnel = sidecar.open(1).await.expect("a session");
+        session(&listener).await.set_zero_linger().expect("an option");
+        assert_eq!(close(&mut tunnel).await.kind, CloseKind::Reset);
+        // The first acknowledges the RESET, which ends the session; the second has come with it.
+        let (first, second) = (sidecar.resume(1, 2, 1), sidecar.resume(1, 3, 1));
+        answer(first).await.expect("it was there");
+        assert_eq!(answer(second).await.expect_err("it is over"), Refused::by(&home(), Word::Gone));
     });
 }
 
