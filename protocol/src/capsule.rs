@@ -37,7 +37,7 @@ pub struct Close {
     pub offset: u64,
     /// Bytes (and marks) of the other direction that the sender's local socket accepted.
     pub ack: u64,
-    /// A word for the log, at most [`limits::REASON_BYTES`].
+    /// For whoever reads a capture: an ABORT's cause. At most [`limits::REASON_BYTES`].
     pub reason: Bytes,
 }
 

@@ -151,11 +151,6 @@ impl AnchorSession {
         Ok(accepted)
     }
 
-    /// The context is dropped, as if the broker had lost it: the next resume finds nothing.
-    pub fn forget(&mut self, now: Millis) {
-        self.abort(CloseCause::Gone, now);
-    }
-
     /// Closes the broker's socket. Whoever ended the session first is the cause.
     fn finish(&mut self, cause: CloseCause, reset: bool) {
         self.phase = Phase::Closed;

@@ -10,7 +10,7 @@ use crate::event::{NOW, common, compare, home, outputs, terms};
 
 const STATES: [&str; 3] = ["attached", "detached", "closed"];
 
-const EVENTS: [&str; 26] = [
+const EVENTS: [&str; 25] = [
     "resume",
     "resume with the same epoch",
     "resume with an epoch that nobody reaches",
@@ -36,7 +36,6 @@ const EVENTS: [&str; 26] = [
     "socket can't be written",
     "gives up",
     "both directions end",
-    "forgotten",
 ];
 
 fn edge() -> NodeName {
@@ -98,7 +97,6 @@ fn happen(anchor: &mut AnchorSession, event: &str) -> String {
                 anchor.handle_shut_down(NOW);
             }
         }
-        "forgotten" => anchor.forget(NOW),
         _ => common(anchor, event, Epoch(1), None),
     }
     String::new()
