@@ -1,5 +1,7 @@
 //! Nothing is up yet: clients get the answer that MQTT has for that, or what they want if it comes in time.
 
+use std::time::{Duration, Instant};
+
 use baton_drill::tier::{Broker, Layout, Role, Tier};
 
 use crate::support::{
@@ -68,6 +70,7 @@ fn no_home(broker: Broker, nodes: &[&str]) {
     tier.ready("edge-1", PATIENCE).expect("an origin is enough for an edge");
     all_are_told(&tier);
     tier.start_all().expect("the rest starts");
+    tier.ready("origin-1", PATIENCE).expect("it finds the home");
     let mut wire = Wire::saying(tier.address("edge-1").expect("it has one"), &connect(4, "late"));
     assert_eq!(wire.hears(), [0x20, 2, 0, 0]);
 }
@@ -95,4 +98,21 @@ fn no_home_is_up_yet() {
     }
     tier.ready("edge-1", PATIENCE).expect("an origin is enough for an edge");
     one_waits(&mut tier, |tier| tier.start_all().expect("the rest starts"));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "real processes keep real time")]
+fn nobody_waits_for_those_before_them() {
+    const CLIENTS: u8 = 20;
+    let Some(mut tier) = tier(layout(Broker::Sim).set(Role::Edge, "limits.open_wait", "1s")) else { return };
+    begin(&mut tier, "edge-1");
+    let edge = tier.address("edge-1").expect("it has one");
+    let began = Instant::now();
+    let waiting: Vec<_> = (0..CLIENTS).map(|n| Wire::saying(edge, &connect(4, &format!("early-{n}")))).collect();
+    for wire in waiting {
+        assert_eq!(wire.last_words(), [0x20, 2, 0, 3]);
+    }
+    // One after another they would take a second each.
+    assert!(began.elapsed() < Duration::from_secs(u64::from(CLIENTS) / 2), "{:?}", began.elapsed());
+    assert_eq!(closed(&tier, "unavailable"), f64::from(CLIENTS));
 }

@@ -32,7 +32,7 @@ trait Foreign {
 }
 
 /// Some origins drain, some die, and the client goes on. `connections`: as many as it makes, ever.
-fn through_faults<F: Foreign>(broker: Broker, connections: u64, client: impl FnOnce(&Tier) -> Option<F>) {
+fn through_faults<F: Foreign>(broker: Broker, connections: u32, client: impl FnOnce(&Tier) -> Option<F>) {
     let Some(mut tier) = start(layout(broker, 2)) else { return };
     let Some(mut client) = client(&tier) else { return };
     client.publish(BATCH);
@@ -49,7 +49,7 @@ fn through_faults<F: Foreign>(broker: Broker, connections: u64, client: impl FnO
     }
     assert!(moved(&tier, "planned") > 0.0 && moved(&tier, "broken") > 0.0);
     assert_eq!(edges_total(&tier, "baton_client_closes_total", &[]), 0.0);
-    assert_eq!(connects(&tier), connections, "it connected again");
+    assert_eq!(connects(&tier), f64::from(connections), "it connected again");
     client.leave();
     // After DISCONNECT each side may be the first to close.
     until("it leaves in order", || closed(&tier, "client_left") + closed(&tier, "broker_left") == connections as f64);
@@ -116,7 +116,7 @@ struct Mosquitto {
 }
 
 impl Mosquitto {
-    fn start(tier: &Tier, version: &str) -> Option<Self> {
+    fn start(tier: &Tier, version: &str, qos: &str) -> Option<Self> {
         let installed = |program| Command::new(program).arg("--help").output().is_ok();
         if !installed("mosquitto_pub") || !installed("mosquitto_sub") {
             skip("mosquitto-clients are not installed");
@@ -125,21 +125,8 @@ impl Mosquitto {
         let ports: Vec<_> = tier.edges().iter().map(|edge| edge.port().to_string()).collect();
         let command = |program: &str, port: &str| {
             let mut command = Command::new("stdbuf");
-            command.args([
-                "-oL",
-                program,
-                "-h",
-                "127.0.0.1",
-                "-p",
-                port,
-                "-V",
-                version,
-                "-t",
-                "mosquitto/lines",
-                "-q",
-                "2",
-            ]);
-            command.args(["-k", "5", "-i", program]);
+            command.args(["-oL", program, "-i", program, "-h", "127.0.0.1", "-p", port, "-k", "5"]);
+            command.args(["-V", version, "-q", qos, "-t", "mosquitto/lines"]);
             command
         };
         // With -d it tells of its subscription, and of much else; line by line even to a pipe, if made to.
@@ -177,15 +164,17 @@ impl Foreign for Mosquitto {
 }
 
 fn mosquitto_3_1(broker: Broker) {
-    through_faults(broker, 2, |tier| Mosquitto::start(tier, "mqttv31"));
+    through_faults(broker, 2, |tier| Mosquitto::start(tier, "mqttv31", "2"));
 }
 
 fn mosquitto_3_1_1(broker: Broker) {
-    through_faults(broker, 2, |tier| Mosquitto::start(tier, "mqttv311"));
+    through_faults(broker, 2, |tier| Mosquitto::start(tier, "mqttv311", "2"));
 }
 
 fn mosquitto_5(broker: Broker) {
-    through_faults(broker, 2, |tier| Mosquitto::start(tier, "mqttv5"));
+    // Of Debian's mosquitto_sub 2.0.11, a burst at QoS 2 is too much in version 5, with nothing between it and its
+    // broker: once the 20 that it may have under way have come, it calls the next a protocol error.
+    through_faults(broker, 2, |tier| Mosquitto::start(tier, "mqttv5", "1"));
 }
 
 /// paho-mqtt, in `numbers.py`, which says what it does.

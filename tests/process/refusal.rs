@@ -28,7 +28,7 @@ fn one_is_lost(cause: &str, fault: impl FnOnce(&mut Play)) {
     play.load.received(4 * u64::from(clients), PATIENCE).unwrap_or_else(|late| panic!("{late}"));
     assert_eq!(edges_total(&play.tier, "baton_client_closes_total", &[]), 1.0);
     assert_eq!(play.tier.log_count("edge-1", &format!("user={user} ")).expect("it has a log"), 1);
-    assert_eq!(connects(&play.tier), u64::from(clients));
+    assert_eq!(connects(&play.tier), f64::from(clients));
     let report = play.load.finish(PATIENCE);
     assert_eq!(report.ended.iter().map(|(client, _)| *client).collect::<Vec<_>>(), [LOST]);
     assert!(report.survivors.is_clean(), "{}", report.survivors);

@@ -182,6 +182,9 @@ impl Making<'_> {
             ("set_tcp_nodelay", "true".to_owned()),
             // No message is dropped for a queue's length: the ledger would call it lost.
             ("max_queued_messages", "0".to_owned()),
+            // With 20, the default, Mosquitto 2.0.11 lets a message that comes when the twentieth was just acknowledged
+            // overtake those that wait: the ledger would call them reordered.
+            ("max_inflight_messages", "0".to_owned()),
             // Started by root, it would become a user who can't read its files.
             ("user", "root".to_owned()),
         ];

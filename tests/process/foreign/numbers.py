@@ -32,6 +32,8 @@ def client(name):
     )
     made.on_connect = lambda c, u, f, reason, p: events.put(("connected", reason.is_failure))
     made.on_disconnect = lambda c, u, f, reason, p: events.put(("disconnected", reason))
+    # Above its limit paho lets a new message overtake those that wait: no limit, no waiting.
+    made.max_inflight_messages_set(1_000)
     made.connect("127.0.0.1", port, keepalive=5)
     made.loop_start()
     expect(("connected", False))
