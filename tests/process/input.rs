@@ -8,7 +8,7 @@ use baton_drill::{
 };
 
 use crate::support::{
-    BATON, PATIENCE, closed, edges_total, tier, until,
+    BATON, PATIENCE, closed, edges_total, start, tier, until,
     wire::{Wire, connect, packet, string},
 };
 
@@ -144,6 +144,27 @@ fn after_connect(broker: Broker) {
     others_go_on(load);
 }
 
+/// One more than the edge may have: that one is refused, and those who are there stay.
+#[test]
+fn one_client_too_many() {
+    let most = 3;
+    let layout = Layout::new(BATON).set(Role::Edge, "limits.sessions", &most.to_string());
+    let Some(tier) = start(layout) else { return };
+    let edge = tier.edges()[0];
+    let mut clients: Vec<_> = (0..most).map(|n| Wire::saying(edge, &connect(4, &format!("client-{n}")))).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.hears(), [0x20, 2, 0, 0]));
+    assert_eq!(Wire::saying(edge, &connect(4, "one-more")).last_words(), b"");
+    until("it is counted", || closed(&tier, "overload") == 1.0);
+    for client in &mut clients {
+        client.say(&[0xc0, 0]);
+        assert_eq!(client.hears(), [0xd0, 0]);
+    }
+    assert_eq!(edges_total(&tier, "baton_client_closes_total", &[]), 1.0);
+    clients.pop().expect("there are some").goes(false);
+    until("there is room", || edges_total(&tier, "baton_limit_used", &[("name", "sessions")]) < f64::from(most));
+    assert_eq!(Wire::saying(edge, &connect(4, "one-more")).hears(), [0x20, 2, 0, 0]);
+}
+
 /// A request that is good HTTP/2: preface, SETTINGS, and HEADERS for `GET / http`.
 const GET: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x03\x01\x05\0\0\0\x01\x82\x86\x84";
 /// A preface, and a frame of a size that nobody agreed to.
@@ -156,9 +177,12 @@ fn on_the_ports_between_tiers() {
         let address = tier.address(port).expect("it has one");
         garbage(&mut tier, node, address);
     }
+    // Who says nothing is let go as well.
+    let silent = ["origin-1", "home-1"].map(|port| Wire::to(tier.address(port).expect("it has one")));
+    silent.into_iter().for_each(|wire| assert_eq!(wire.last_words(), b""));
     // They serve each other as before.
     assert_eq!(tier.log_count("edge-1", "link.close").expect("it has a log"), 0);
-    assert_eq!(tier.log_count("origin-1", "home-1 address").expect("it has a log"), 1);
+    assert_eq!(tier.log_count("origin-1", "\"link.open\" home=home-1").expect("it has a log"), 1);
     others_go_on(load);
 }
 

@@ -71,6 +71,22 @@ fn a_home(broker: Broker) {
     assert!(again.load.finish(PATIENCE).verdict.is_clean());
 }
 
+/// It takes its connections with it, as ever; who comes back is served.
+#[test]
+fn mosquitto_itself() {
+    let Some(mut play) = Play::begin(layout(Broker::Mosquitto, 2)) else { return };
+    let plan = play.load.plan().clone();
+    let clients = plan.clients;
+    play.tier.kill("broker-1").expect("it ran");
+    let dropped = play.load.until(PATIENCE, move |progress| progress.counts.dropped == clients);
+    dropped.unwrap_or_else(|late| panic!("{late}"));
+    let by_broker = || closed(&play.tier, "broker_left") + closed(&play.tier, "broker_reset");
+    until("every close is counted", || by_broker() == f64::from(clients));
+    play.tier.restart("broker-1").expect("it comes back");
+    let again = Play::begin_with(play.tier, Plan { name: "again".into(), ..plan });
+    assert!(again.load.finish(PATIENCE).verdict.is_clean());
+}
+
 /// Nothing holds a dead process's sockets. Clients of other edges are not concerned.
 fn an_edge(broker: Broker) {
     let Some(tier) = start(layout(broker, 2)) else { return };

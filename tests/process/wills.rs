@@ -6,12 +6,29 @@ use baton_drill::{
     tier::{Broker, Tier},
 };
 
-use crate::support::{PATIENCE, carried, closed, layout, moved, start, until};
+use crate::support::{
+    PATIENCE, carried, closed, layout, moved, start, until,
+    wire::{Wire, connect},
+};
+
+/// A connection that ends without DISCONNECT has broken, even if it ends in order (MQTT 3.1.1, 3.1.2.5).
+fn of_one_who_just_closes(broker: Broker) {
+    let Some(tier) = start(layout(broker, 2)) else { return };
+    let edge = tier.edges()[0];
+    let mut listener = Wire::saying(edge, &connect(4, "heir"));
+    listener.say(b"\x82\x09\0\x01\0\x04will\0");
+    assert_eq!(listener.hears(), *b"\x20\x02\0\0\x90\x03\0\x01\0");
+    let mut mortal = Wire::saying(edge, b"\x10\x1c\0\x04MQTT\x04\x06\0\x3c\0\x06mortal\0\x04will\0\x02my");
+    assert_eq!(mortal.hears(), [0x20, 2, 0, 0]);
+    mortal.goes(false);
+    assert_eq!(listener.hears(), *b"\x30\x08\0\x04willmy");
+    until("it is counted", || closed(&tier, "client_left") + closed(&tier, "broker_left") == 1.0);
+}
 
 /// In pairs, of which one each leaves in time.
 const CLIENTS: u32 = 16;
 
-before_both_brokers!(only_of_those_who_vanish);
+before_both_brokers!(only_of_those_who_vanish of_one_who_just_closes);
 
 fn only_of_those_who_vanish(broker: Broker) {
     let Some(mut tier) = start(layout(broker, 2)) else { return };
