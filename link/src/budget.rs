@@ -1,7 +1,7 @@
 //! Bytes that sessions or tunnels hold, against one limit for the process. When all hold too much, those that hold most
 //! go: they are the ones that stand still.
 //!
-//! Only those that hold [`HEAVY`] or more are in the table: an idle one, or one whose messages flow, costs nothing here.
+//! Only those that hold 4 KiB or more are in the table: an idle one, or one whose messages flow, costs nothing here.
 
 use std::{
     cell::{Cell, RefCell},

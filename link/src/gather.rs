@@ -1,4 +1,4 @@
-//! Gathers a trunk's writes. h2 writes each larger frame by itself; behind [`Gather`] they only pile up in memory, and
+//! Gathers a trunk's writes. h2 writes each larger frame by itself; behind `Gather` they only pile up in memory, and
 //! the trunk's driver writes them with one call after each turn. The read side reads ahead.
 
 use std::{

@@ -126,7 +126,7 @@ impl TrunkState {
         self.tunnels.get()
     }
 
-    /// Until when there last were bytes that the kernel didn't take for [`BACKLOG`] or longer: `now` if there are.
+    /// Until when there last were bytes that the kernel didn't take for a second or longer: `now` if there are.
     pub fn flushed(&self, now: Millis) -> Millis {
         match self.backlog_since.get() {
             Some(since) if now.saturating_sub(since) >= BACKLOG => now,

@@ -120,7 +120,7 @@ impl Tunnel {
         }
     }
 
-    /// Ends it. The other end's direction is listened to for [`LINGER`], so that an orderly end stays one.
+    /// Ends it. The other end's direction is listened to for some seconds, so that an orderly end stays one.
     pub fn end(mut self, how: HowEnded) {
         let last = match how {
             HowEnded::EndStream => Bytes::new(),

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`clock`] | the clock that session types are handed their times from |
 //! | [`config`] | one typed view of file, environment and command line, and one report of every mistake in them |
-//! | [`env`] | what a worker is given besides its configuration, listeners and dialer |
+//! | [`env`](mod@env) | what a worker is given besides its configuration, listeners and dialer |
 //! | [`health`] | whether a process works and whether it wants work |
 //! | [`log`] | what goes to standard error |
 //! | [`metrics`] | the numbers of a process |

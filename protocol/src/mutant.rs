@@ -1,5 +1,5 @@
 //! Faults planted on purpose, so that the model check can show that it would find them. They exist only in a build
-//! with `--cfg mutants`, which only that check makes; everywhere else [`mutant!`](crate::mutant) is `false`.
+//! with `--cfg mutants`, which only that check makes; everywhere else [`mutant!`](macro@crate::mutant) is `false`.
 
 /// Whether the named fault is planted.
 #[cfg(not(mutants))]
