@@ -1,8 +1,8 @@
 //! Processes that stop, keep every connection open, and go on later: what a power failure or a full disk looks like.
 
-use baton_drill::tier::{Broker, Role};
+use baton_drill::tier::Broker;
 
-use crate::support::{PATIENCE, Play, carried, drain, edges_total, layout, moved, sessions, until};
+use crate::support::{PATIENCE, Play, RATE, carried, drain, edges_total, layout, moved, sessions, until};
 
 before_both_brokers!(an_origin_for_ten_seconds a_home);
 
@@ -10,7 +10,7 @@ fn an_origin_for_ten_seconds(broker: Broker) {
     let Some(mut play) = Play::begin(layout(broker, 2)) else { return };
     let moves = carried(&play.tier, "origin-1");
     play.tier.stop("origin-1").expect("it runs");
-    let ten_seconds = 10 * u64::from(play.rate());
+    let ten_seconds = 10 * u64::from(RATE);
     play.load.received(ten_seconds, PATIENCE).unwrap_or_else(|late| panic!("{late}"));
     play.recovers("broken", moves);
     // What it still holds of the old tunnels means nothing any more; and it is an origin like any other again.
@@ -33,6 +33,5 @@ fn a_home(broker: Broker) {
     assert!(held > 0.0);
     play.tier.cont(home).expect("it is there");
     play.recovers("broken", held);
-    assert_eq!(play.tier.names(Role::Origin).iter().map(|origin| carried(&play.tier, origin)).sum::<f64>(), 160.0);
     play.ends_unnoticed();
 }

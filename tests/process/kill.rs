@@ -44,6 +44,22 @@ fn an_origin_that_drains(broker: Broker) {
     play.ends_unnoticed();
 }
 
+/// For contrast: without resumes a tunnel's loss is its client's, and the broker publishes the will, once its home has
+/// waited in vain.
+#[test]
+fn an_origin_without_resumes() {
+    let layout = layout(Broker::Sim, 2).set(Role::Edge, "edge.dcr", "false");
+    let layout = layout.set(Role::BrokerSim, "anchor.grace", "1s");
+    let Some(mut play) = Play::begin(layout) else { return };
+    let lost = carried(&play.tier, "origin-1");
+    assert!(lost > 0.0);
+    play.tier.kill("origin-1").expect("it ran");
+    until("its clients are dropped", || f64::from(play.load.progress().counts.dropped) == lost);
+    assert_eq!(moved(&play.tier, "broken"), 0.0);
+    let wills = || play.tier.metrics("broker-1").expect("it answers").total("baton_broker_wills_total", &[]);
+    until("their wills are published", || wills() == lost);
+}
+
 /// Its clients are let go as soon as it says that it doesn't know them; the other home's go on.
 fn a_home(broker: Broker) {
     // Two brokers, or one that serves both homes: either way one of the two homes goes, and half of the clients.

@@ -17,8 +17,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 const LOOK: Duration = Duration::from_millis(20);
 /// Clients of the usual load, and messages a second of all together: a machine with two cores isn't full with it.
 const CLIENTS: u32 = 160;
-const RATE: u32 = 800;
-/// Messages after which a load has been everywhere: each client has published at all qualities of service.
+pub(crate) const RATE: u32 = 800;
+/// Messages after which a load has been everywhere: four for each client.
 const ENOUGH: u64 = 4 * CLIENTS as u64;
 
 /// Makes a test of each of these stories before broker-sim, and another before mosquitto.
@@ -177,17 +177,12 @@ impl Play {
         play
     }
 
-    /// Messages a second.
-    pub(crate) fn rate(&self) -> u32 {
-        RATE
-    }
-
-    /// Waits until every client has had new messages.
+    /// Waits until as many new messages have come as make four for each client.
     pub(crate) fn goes_on(&self) {
         self.load.received(ENOUGH, PATIENCE).unwrap_or_else(|late| panic!("{late}"));
     }
 
-    /// Waits until every session has a tunnel, so many of them another one than before, and messages flow everywhere.
+    /// Waits until so many sessions have moved in this way since the start, and messages flow again.
     pub(crate) fn recovers(&self, kind: &str, moves: f64) {
         assert!(moves > 0.0, "the fault hit nothing");
         until("the sessions move", || moved(&self.tier, kind) >= moves);
