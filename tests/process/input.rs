@@ -153,7 +153,7 @@ fn one_client_too_many() {
     let edge = tier.edges()[0];
     let mut clients: Vec<_> = (0..most).map(|n| Wire::saying(edge, &connect(4, &format!("client-{n}")))).collect();
     clients.iter_mut().for_each(|client| assert_eq!(client.hears(), [0x20, 2, 0, 0]));
-    assert_eq!(Wire::saying(edge, &connect(4, "one-more")).last_words(), b"");
+    assert!(Wire::unless_reset(edge).is_none_or(|wire| wire.last_words().is_empty()));
     until("it is counted", || closed(&tier, "overload") == 1.0);
     for client in &mut clients {
         client.say(&[0xc0, 0]);

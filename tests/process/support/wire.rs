@@ -13,11 +13,19 @@ pub(crate) struct Wire(TcpStream);
 impl Wire {
     /// Connects.
     pub(crate) fn to(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("somebody listens");
+        Self::unless_reset(address).expect("it isn't reset at once")
+    }
+
+    /// Connects; none if the other side resets faster than this one gets to know that it has accepted.
+    pub(crate) fn unless_reset(address: SocketAddr) -> Option<Self> {
+        let stream = match TcpStream::connect_timeout(&address, PATIENCE) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return None,
+            stream => stream.expect("somebody listens"),
+        };
         stream.set_read_timeout(Some(PATIENCE)).expect("a legal time");
         stream.set_write_timeout(Some(PATIENCE)).expect("a legal time");
         stream.set_nodelay(true).expect("it's TCP");
-        Self(stream)
+        Some(Self(stream))
     }
 
     /// Connects, and says this.
