@@ -1,6 +1,6 @@
 //! One party of an exchange at its socket.
 
-use std::io;
+use std::{cell::Cell, io};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -27,7 +27,10 @@ pub(super) fn seen(error: &io::Error) -> Seen {
 /// Sends, receives and ends as the script says.
 pub(super) async fn play(mut stream: TcpStream, own: Party, exchange: &Exchange) {
     let (mut read, mut write) = stream.split();
-    let both = async { tokio::join!(reads(&mut read, own, exchange), writes(&mut write, own, exchange)) };
+    // The kernel tells of a reset once, to whoever asks first; to the other it's an end.
+    let broken = Cell::new(None);
+    let both =
+        async { tokio::join!(reads(&mut read, own, exchange, &broken), writes(&mut write, own, exchange, &broken)) };
     let leave = async {
         let total = exchange.script.total(own);
         let got_all = |exchange: &Exchange| {
@@ -65,12 +68,12 @@ fn seed(party: Party, exchange: &Exchange) -> u64 {
     noise::word(exchange.script.seed, if party == Party::Client { 0 } else { 1 })
 }
 
-async fn reads(read: &mut ReadHalf<'_>, own: Party, exchange: &Exchange) {
+async fn reads(read: &mut ReadHalf<'_>, own: Party, exchange: &Exchange, broken: &Cell<Option<Seen>>) {
     let seed = seed(other(own), exchange);
     let mut buffer = vec![0; 65_536];
     let end = loop {
         match read.read(&mut buffer).await {
-            Ok(0) => break Seen::Eof,
+            Ok(0) => break broken.get().unwrap_or(Seen::Eof),
             Ok(length) => exchange.change(own, |side| {
                 let difference = || noise::difference(seed, side.received, &buffer[..length]);
                 side.difference = side.difference.or_else(difference);
@@ -82,8 +85,8 @@ async fn reads(read: &mut ReadHalf<'_>, own: Party, exchange: &Exchange) {
     exchange.change(own, |side| side.end = Some(end));
 }
 
-/// Ends early, without a word, where the socket fails: reading tells how.
-async fn writes(write: &mut WriteHalf<'_>, own: Party, exchange: &Exchange) {
+/// Ends early where the socket fails, and leaves word of it in `broken`.
+async fn writes(write: &mut WriteHalf<'_>, own: Party, exchange: &Exchange, broken: &Cell<Option<Seen>>) {
     let script = exchange.script;
     let seed = seed(own, exchange);
     let total = script.total(own);
@@ -99,7 +102,7 @@ async fn writes(write: &mut WriteHalf<'_>, own: Party, exchange: &Exchange) {
         let chunk: Vec<u8> = noise::bytes(seed, sent).take(usize::try_from(length).unwrap_or(1)).collect();
         match write.write(&chunk).await {
             Ok(written) => sent += u64::try_from(written).unwrap_or(0),
-            Err(_) => return,
+            Err(error) => return broken.set(Some(seen(&error))),
         }
         exchange.change(own, |side| side.sent = sent);
         if !script.pause.is_zero() {
