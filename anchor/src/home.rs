@@ -5,11 +5,13 @@ use std::{
     collections::{HashMap, VecDeque, hash_map::DefaultHasher},
     hash::BuildHasherDefault,
     rc::Rc,
+    sync::Arc,
     task::Waker,
 };
 
 use baton_link::{Worker, rate::Rate, trunk::TrunkState};
 use baton_process::{
+    config::Shared,
     log::UserShow,
     metrics::{AttachKind, Metrics},
     offenders::Offenders,
@@ -19,7 +21,7 @@ use baton_protocol::{
     error::CloseCause,
     id::{NodeName, Sid, UserId},
     limits::{self, Millis},
-    session::SharedTerms,
+    session::{SharedTerms, Terms},
 };
 use bytes::Bytes;
 use h2::{RecvStream, server::SendResponse};
@@ -49,6 +51,28 @@ pub struct Setup {
     pub opens_per_second: u32,
     /// How much of a user id is logged.
     pub show: UserShow,
+}
+
+impl Setup {
+    /// What the configuration says of a home with this name and grace.
+    pub fn new(name: NodeName, grace: Millis, shared: &Shared) -> Self {
+        let limits = &shared.limits;
+        let terms = Terms {
+            window: limits.window,
+            send_cap: limits.window,
+            grace,
+            half_closed: limits.half_closed,
+            ..Terms::anchor()
+        };
+        Self {
+            name,
+            terms: Arc::new(terms),
+            sessions: limits.sessions,
+            orphans: limits.orphans,
+            opens_per_second: u32::try_from(limits.home_opens_per_second).unwrap_or(u32::MAX),
+            show: shared.log.user_id,
+        }
+    }
 }
 
 /// A resume on its way to the session's task.

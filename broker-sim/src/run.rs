@@ -1,6 +1,6 @@
 //! The role: a plain port, an anchor for each home, one broker behind all of them.
 
-use std::{io, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{io, pin::pin, rc::Rc, time::Duration};
 
 use baton_anchor::{Home, Setup};
 use baton_link::{Worker, budget::Budget};
@@ -11,7 +11,7 @@ use baton_process::{
     phase::Phase,
     run::Exit,
 };
-use baton_protocol::{error::CloseCause, id::NodeName, limits::Millis, session::Terms};
+use baton_protocol::{error::CloseCause, id::NodeName, limits::Millis};
 use tokio::{
     task::{JoinError, JoinSet, spawn_local},
     time::{Instant, timeout},
@@ -66,7 +66,12 @@ pub async fn run<L: Listen>(config: Config, env: Env, listeners: Listeners<L>, r
     let handle = BrokerHandle::new(broker_limits, env.clock, &env.metrics);
     let worker = Worker::start(env.clock, Budget::new(limits.buffered_bytes, "sessions", &env.metrics));
     let home = |name: &NodeName| {
-        Home::new(setup(&config, &env, name), Inside::new(&handle), env.metrics.clone(), Rc::clone(&worker))
+        Home::new(
+            Setup::new(name.clone(), config.grace, &env.shared),
+            Inside::new(&handle),
+            env.metrics.clone(),
+            Rc::clone(&worker),
+        )
     };
     let homes: Vec<_> = listeners.homes.iter().map(|(name, _)| home(name)).collect();
 
@@ -104,25 +109,6 @@ pub async fn run<L: Listen>(config: Config, env: Env, listeners: Listeners<L>, r
     }
     info!(event = "broker.drain", left, millis = begun.elapsed().as_millis());
     Ok(if left == 0 { Exit::Done } else { Exit::Left(left) })
-}
-
-fn setup(config: &Config, env: &Env, name: &NodeName) -> Setup {
-    let limits = &env.shared.limits;
-    let terms = Terms {
-        window: limits.window,
-        send_cap: limits.window,
-        grace: config.grace,
-        half_closed: limits.half_closed,
-        ..Terms::anchor()
-    };
-    Setup {
-        name: name.clone(),
-        terms: Arc::new(terms),
-        sessions: limits.sessions,
-        orphans: limits.orphans,
-        opens_per_second: u32::try_from(limits.home_opens_per_second).unwrap_or(u32::MAX),
-        show: env.shared.log.user_id,
-    }
 }
 
 /// Takes clients of the plain port, `most` at a time: further ones wait in the kernel.

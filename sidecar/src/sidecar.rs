@@ -1,6 +1,6 @@
 //! The role: listen, serve, drain.
 
-use std::{io, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{io, pin::pin, rc::Rc, time::Duration};
 
 use baton_anchor::{Home, Setup, serve::serve};
 use baton_link::{Worker, budget::Budget};
@@ -12,7 +12,7 @@ use baton_process::{
     phase::Phase,
     run::Exit,
 };
-use baton_protocol::{error::CloseCause, limits::Millis, session::Terms};
+use baton_protocol::{error::CloseCause, limits::Millis};
 use tokio::time::{sleep, timeout};
 use tracing::info;
 
@@ -36,7 +36,12 @@ pub async fn run<L: Listen, D: Dial>(config: Config, env: Env, listener: L, dial
     let worker = Worker::start(env.clock, Budget::new(limits.buffered_bytes, "sessions", &env.metrics));
     info!(event = "sidecar.start", home = %config.name, broker = config.broker);
     let broker = Broker::new(dial, config.broker.clone(), env.ready.clone());
-    let home = Home::new(setup(config, &env), broker.clone(), env.metrics.clone(), Rc::clone(&worker));
+    let home = Home::new(
+        Setup::new(config.name.clone(), config.grace, &env.shared),
+        broker.clone(),
+        env.metrics.clone(),
+        Rc::clone(&worker),
+    );
     env.phases.enter(Phase::Serving);
 
     let (begun, left) = {
@@ -69,25 +74,6 @@ pub async fn run<L: Listen, D: Dial>(config: Config, env: Env, listener: L, dial
     let ms = worker.now() - begun;
     info!(event = "sidecar.drain", step = "done", home = %home.name(), left, ms);
     Ok(if left == 0 { Exit::Done } else { Exit::Left(left) })
-}
-
-fn setup(config: Config, env: &Env) -> Setup {
-    let limits = &env.shared.limits;
-    let terms = Terms {
-        window: limits.window,
-        send_cap: limits.window,
-        grace: config.grace,
-        half_closed: limits.half_closed,
-        ..Terms::anchor()
-    };
-    Setup {
-        name: config.name,
-        terms: Arc::new(terms),
-        sessions: limits.sessions,
-        orphans: limits.orphans,
-        opens_per_second: u32::try_from(limits.home_opens_per_second).unwrap_or(u32::MAX),
-        show: env.shared.log.user_id,
-    }
 }
 
 /// Waits for the sessions to end, and drops those that are left at the deadline. How many there were.
