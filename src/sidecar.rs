@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use baton_process::{
-    net::{TcpDial, TcpKind, TcpListen},
+    net::{SocketReach, TcpKind, TcpListen},
     role::Role,
     run::run_role,
 };
@@ -19,7 +19,8 @@ const ROLE: Role = Role::Sidecar;
 pub(crate) struct Options {
     #[command(flatten)]
     flags: Flags,
-    /// The broker, such as tcp://127.0.0.1:1883 (sidecar.broker)
+    /// The broker: tcp://127.0.0.1:1883, unix:///run/broker.sock, or several addresses of one node, separated by commas
+    /// (sidecar.broker)
     #[arg(long, value_name = "URL")]
     broker: Option<String>,
 }
@@ -32,7 +33,8 @@ pub(crate) fn run(Options { mut flags, broker }: Options) -> ExitCode {
     match flags.read(ROLE, Config::read) {
         Ok((shared, config)) => run_role(ROLE, shared, Default::default(), async |env| {
             let listener = TcpListen::bind(&config.listen, TcpKind::Link, &env.metrics)?;
-            baton_sidecar::run(config, env, listener, TcpDial::new(TcpKind::Session)).await
+            let reach = SocketReach::new(&config.sources)?;
+            baton_sidecar::run(config, env, listener, reach).await
         }),
         Err(code) => code,
     }

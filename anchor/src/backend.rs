@@ -1,6 +1,6 @@
 //! What an anchor needs of a broker: one byte stream for each session.
 
-use std::{future::Future, io};
+use std::future::Future;
 
 use baton_protocol::id::{Sid, UserId};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,6 +16,16 @@ pub struct Opening {
     pub client: Option<String>,
 }
 
+/// Why there is no byte stream for a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotDialed {
+    /// The broker can't be reached, or isn't well; with what is known of it. The session is refused as 502, so that an
+    /// origin may look for another home.
+    Unreachable(String),
+    /// The broker is there, and no further connection to it can be had now. The session is refused as busy, and may wait.
+    Full,
+}
+
 /// A broker, or what stands for one.
 pub trait Backend: 'static {
     /// A connection to it.
@@ -24,8 +34,8 @@ pub trait Backend: 'static {
     /// Connects. The anchor bounds the time, and drops the future when the session isn't wanted any more.
     ///
     /// # Errors
-    /// The broker can't be reached; the session is refused as 502.
-    fn dial(&self, opening: &Opening) -> impl Future<Output = io::Result<Self::Stream>>;
+    /// Why not.
+    fn dial(&self, opening: &Opening) -> impl Future<Output = Result<Self::Stream, NotDialed>>;
 
     /// Closes abruptly: the broker sees a connection that broke, and its own rules for wills apply.
     fn reset(stream: Self::Stream);

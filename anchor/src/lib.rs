@@ -17,5 +17,5 @@ pub mod home;
 pub mod serve;
 mod session;
 
-pub use backend::{Backend, Opening};
+pub use backend::{Backend, NotDialed, Opening};
 pub use home::{Home, Setup};

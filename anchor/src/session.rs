@@ -20,9 +20,13 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::{
-    backend::{Backend, Opening},
+    backend::{Backend, NotDialed, Opening},
     home::{Arrival, Home, Mailbox},
 };
+
+/// Milliseconds for which an open is put off while no connection to the broker can be had: one has to end first, which
+/// takes a while where sessions last for days.
+const FULL: Millis = 2_000;
 
 /// Opens a session: dials the broker, answers, and serves the session to its end.
 pub(crate) async fn open<B: Backend>(
@@ -80,14 +84,16 @@ async fn dial<B: Backend>(
         }
         dialed = timeout(within, home.backend.dial(opening)) => dialed,
     };
-    let why = match dialed {
-        Ok(Ok(stream)) => return Some(stream),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "timed out".into(),
+    let refused = match dialed.unwrap_or_else(|_| Err(NotDialed::Unreachable("timed out".into()))) {
+        Ok(stream) => return Some(stream),
+        Err(NotDialed::Full) => Refused { retry_after: Some(FULL), ..Refused::by(home.name(), Word::Busy) },
+        Err(NotDialed::Unreachable(why)) => {
+            // One a client: that the broker is away is said once, by who watches it.
+            debug!(event = "broker.unreachable", home = %home.name(), why);
+            Refused::by(home.name(), Word::Unreachable)
+        }
     };
-    // One a client: that the broker is away is said once, by who watches it.
-    debug!(event = "broker.unreachable", home = %home.name(), why);
-    home.refuse(AttachKind::Open, &Refused::by(home.name(), Word::Unreachable), respond);
+    home.refuse(AttachKind::Open, &refused, respond);
     None
 }
 

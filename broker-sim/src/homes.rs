@@ -1,8 +1,6 @@
 //! The broker as the anchors of its homes see it: a byte stream for each session.
 
-use std::io;
-
-use baton_anchor::{Backend, Opening};
+use baton_anchor::{Backend, NotDialed, Opening};
 use tokio::task::spawn_local;
 
 use crate::{
@@ -23,7 +21,7 @@ impl Inside {
 impl Backend for Inside {
     type Stream = PipeEnd;
 
-    async fn dial(&self, opening: &Opening) -> io::Result<PipeEnd> {
+    async fn dial(&self, opening: &Opening) -> Result<PipeEnd, NotDialed> {
         let (near, far) = pipe();
         let (handle, peer) = (self.0.clone(), opening.client.clone().unwrap_or_default());
         spawn_local(async move { serve_stream(far, &peer, &handle).await });

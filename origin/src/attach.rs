@@ -15,6 +15,7 @@ use tokio::{task::spawn_local, time::timeout};
 use tracing::debug;
 
 use crate::{
+    config::HomeDown,
     edges::{Carried, EdgeTrunk},
     homes::{Home, NoTrunk},
     origin::Origin,
@@ -109,9 +110,18 @@ fn forward(
 }
 
 fn home(origin: &Origin, wanted: &Wanted) -> Result<Rc<Home>, Word> {
-    let is_up = |name: &NodeName| origin.homes.get(name).is_some_and(|home| home.is_up());
+    let now = origin.worker.now();
+    let takes_it = |name: &NodeName| {
+        origin.homes.get(name).is_some_and(|home| match origin.home_down {
+            // It is for the home to say no.
+            HomeDown::Wait => home.is_up(),
+            HomeDown::Next => home.takes_opens(now),
+        })
+    };
     let name = match wanted {
-        Wanted::User(user) => route::home_of(&origin.ring, origin.home_down, user, is_up).ok_or(Word::Unreachable)?,
+        Wanted::User(user) => {
+            route::home_of(&origin.ring, origin.home_down, user, takes_it).ok_or(Word::Unreachable)?
+        }
         Wanted::Home(name) => name,
     };
     origin.homes.get(name).cloned().ok_or(Word::WrongHome)
@@ -198,6 +208,9 @@ impl Attempt {
 
     fn pass_refusal(mut self, response: Response<RecvStream>) {
         let word = Refused::from_response(&response).word;
+        if self.kind == AttachKind::Open && matches!(word, Some(Word::Unreachable | Word::Draining)) {
+            self.forwarded.home.refuses_opens(self.origin.worker.now());
+        }
         self.origin.metrics.attach_failed(self.kind, word.map_or("unknown", Word::as_str));
         let (parts, _) = response.into_parts();
         let mut reply = Response::new(());

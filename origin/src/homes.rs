@@ -46,6 +46,10 @@ const TUNNELS_AT_MOST: usize = 4 * TUNNELS_PER_TRUNK;
 
 const _: () = assert!(RETRY_FIRST << DOUBLINGS >= RETRY_LONGEST);
 
+/// Milliseconds for which no open is sent to a home that has refused one for its broker's or its own sake, where there
+/// is another home for it: it is asked again with the next open after that.
+const REFUSING: Millis = 2_000;
+
 /// One home's anchor, and the trunks to it.
 pub(crate) struct Home {
     pub(crate) name: NodeName,
@@ -56,6 +60,8 @@ pub(crate) struct Home {
     trunks: RefCell<Vec<Trunk>>,
     /// Another trunk may be wanted.
     wanted: Notify,
+    /// Until then it counts as one that takes no opens.
+    refuses_until: Cell<Millis>,
 }
 
 impl Home {
@@ -69,6 +75,7 @@ impl Home {
             address: home.address,
             trunks: RefCell::default(),
             wanted: Notify::new(),
+            refuses_until: Cell::new(0),
         }
     }
 
@@ -92,6 +99,16 @@ impl Home {
 
     pub(crate) fn is_up(&self) -> bool {
         self.trunks.borrow().iter().any(|trunk| !trunk.state().ended())
+    }
+
+    /// Whether an open may go there, as far as is known.
+    pub(crate) fn takes_opens(&self, now: Millis) -> bool {
+        self.is_up() && self.refuses_until.get() <= now
+    }
+
+    /// It has refused an open, and so will it others.
+    pub(crate) fn refuses_opens(&self, now: Millis) {
+        self.refuses_until.set(now + REFUSING);
     }
 
     /// Whether no further trunk is wanted.

@@ -1,5 +1,8 @@
 //! Byte streams, and where they come from. Roles see only the traits, so a simulator can stand in for the sockets.
 
+mod address;
+mod reach;
+
 use std::{future::Future, io, net::SocketAddr, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
@@ -10,6 +13,11 @@ use tokio::{
 };
 use tracing::warn;
 
+pub(crate) use self::address::is_host_and_port;
+pub use self::{
+    address::Address,
+    reach::{Reach, Socket, SocketReach},
+};
 use crate::metrics::Metrics;
 
 /// A byte stream with a local socket's manners.
@@ -109,10 +117,9 @@ impl TcpListen {
         let bind = || -> io::Result<TcpListener> {
             let address: SocketAddr =
                 address.parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "no ip:port"))?;
-            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            socket.set_reuseaddr(true)?;
             // Accepted sockets inherit the listener's options: one call here spares several per connection.
-            kind.apply(&SockRef::from(&socket))?;
+            let socket = tcp_socket(address, kind)?;
+            socket.set_reuseaddr(true)?;
             socket.bind(address)?;
             socket.listen(BACKLOG)
         };
@@ -173,15 +180,29 @@ impl Dial for TcpDial {
     type Stream = TcpStream;
 
     async fn dial(&self, address: &str) -> io::Result<TcpStream> {
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in lookup_host(address).await? {
-            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            self.kind.apply(&SockRef::from(&socket))?;
-            match socket.connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(e) => last = e,
-            }
-        }
-        Err(last)
+        dial_each(address, |_| true, |address| tcp_socket(address, self.kind)).await
     }
+}
+
+/// A socket for this address's family.
+fn tcp_socket(address: SocketAddr, kind: TcpKind) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    kind.apply(&SockRef::from(&socket))?;
+    Ok(socket)
+}
+
+/// Tries the addresses of `host:port` that are `wanted`, one after another, each with a socket of `make`.
+async fn dial_each(
+    host: &str,
+    wanted: impl Fn(&SocketAddr) -> bool,
+    make: impl Fn(SocketAddr) -> io::Result<TcpSocket>,
+) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in lookup_host(host).await?.filter(wanted) {
+        match make(address)?.connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
 }

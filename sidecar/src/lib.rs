@@ -1,14 +1,20 @@
-//! The sidecar: an anchor beside an unmodified MQTT broker. Each session has a TCP connection to it of its own.
+//! The sidecar: an anchor beside an unmodified MQTT broker. Each session has a connection to it of its own.
 //!
 //! | Module | Holds |
 //! |---|---|
 //! | `config` | the sections `[sidecar]` and `[anchor]` |
-//! | `broker` | connections to the broker, and whether it takes any |
+//! | `broker` | a connection to the broker for each session, and whether it is well |
+//! | `routes` | the ways there, and how many connections each has room for |
+//! | `proxy` | the PROXY protocol, which tells the broker who the client is |
+//! | `probe` | asking the broker in MQTT |
 //! | `sidecar` | the role: listen, serve, drain |
 
 mod broker;
 mod config;
+mod probe;
+mod proxy;
+mod routes;
 mod sidecar;
 
-pub use config::Config;
+pub use config::{Config, Probe};
 pub use sidecar::run;

@@ -8,7 +8,7 @@ use baton_process::{
     config::Limits,
     env::Env,
     metrics::Metrics,
-    net::{Dial, Listen},
+    net::{Listen, Reach},
     phase::Phase,
     run::Exit,
 };
@@ -27,15 +27,15 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often the numbers of what is in use are brought up to date.
 const NUMBERS_EVERY: Duration = Duration::from_secs(1);
 
-/// Serves until the process drains and its sessions have ended, or have been dropped. `dial` reaches the broker.
+/// Serves until the process drains and its sessions have ended, or have been dropped. `reach` leads to the broker.
 ///
 /// # Errors
 /// The listener is beyond repair.
-pub async fn run<L: Listen, D: Dial>(config: Config, env: Env, listener: L, dial: D) -> io::Result<Exit> {
+pub async fn run<L: Listen, R: Reach>(config: Config, env: Env, listener: L, reach: R) -> io::Result<Exit> {
     let limits = env.shared.limits;
     let worker = Worker::start(env.clock, Budget::new(limits.buffered_bytes, "sessions", &env.metrics));
-    info!(event = "sidecar.start", home = %config.name, broker = config.broker);
-    let broker = Broker::new(dial, config.broker.clone(), env.ready.clone());
+    let broker = Broker::new(reach, &config, env.clock, env.ready.clone(), &env.metrics);
+    info!(event = "sidecar.start", home = %config.name, broker = broker.addresses());
     let home = Home::new(
         Setup::new(config.name.clone(), config.grace, &env.shared),
         broker.clone(),
@@ -77,7 +77,7 @@ pub async fn run<L: Listen, D: Dial>(config: Config, env: Env, listener: L, dial
 }
 
 /// Waits for the sessions to end, and drops those that are left at the deadline. How many there were.
-async fn leave<D: Dial>(home: &Home<Broker<D>>, deadline: Duration) -> usize {
+async fn leave<R: Reach>(home: &Home<Broker<R>>, deadline: Duration) -> usize {
     if timeout(deadline, home.empty()).await.is_ok() {
         return 0;
     }
@@ -88,7 +88,7 @@ async fn leave<D: Dial>(home: &Home<Broker<D>>, deadline: Duration) -> usize {
     left
 }
 
-async fn show_numbers<D: Dial>(home: &Home<Broker<D>>, metrics: &Metrics, limits: Limits) {
+async fn show_numbers<R: Reach>(home: &Home<Broker<R>>, metrics: &Metrics, limits: Limits) {
     let sessions = metrics.limit("sessions", limits.sessions as u64);
     loop {
         sessions.set(i64::try_from(home.sessions()).unwrap_or(i64::MAX));

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use baton_anchor::{Backend, Home, Opening, Setup, serve::serve};
+use baton_anchor::{Backend, Home, NotDialed, Opening, Setup, serve::serve};
 use baton_link::{Worker, budget::Budget};
 use baton_process::{
     clock::Clock,
@@ -36,8 +36,8 @@ struct Nobody;
 impl Backend for Nobody {
     type Stream = DuplexStream;
 
-    async fn dial(&self, _: &Opening) -> io::Result<DuplexStream> {
-        Err(io::ErrorKind::ConnectionRefused.into())
+    async fn dial(&self, _: &Opening) -> Result<DuplexStream, NotDialed> {
+        Err(NotDialed::Unreachable("there is nobody".into()))
     }
 
     fn reset(_: DuplexStream) {}

@@ -43,7 +43,7 @@ pub enum Broker {
     Sim,
     /// Mosquitto, with a sidecar per home.
     Mosquitto,
-    /// Whatever listens there, such as a recorder; no process of the tier, but a sidecar per home.
+    /// Whatever listens there, such as a recorder, in MQTT or not; no process of the tier, but a sidecar per home.
     At(SocketAddr),
 }
 
@@ -102,7 +102,7 @@ impl Layout {
         }
         if self.broker != Broker::Sim {
             for ((name, listen), broker) in homes.iter().zip(brokers.iter().cycle()) {
-                nodes.push(making.sidecar(name, *listen, *broker)?);
+                nodes.push(making.sidecar(name, *listen, *broker, !matches!(self.broker, Broker::At(_)))?);
             }
         }
         let homes = homes.iter().map(|(home, address)| (format!("origin.homes.{home}"), address.to_string()));
@@ -161,11 +161,19 @@ impl Making<'_> {
         Ok(Node { homes, ..node })
     }
 
-    fn sidecar(&mut self, name: &str, listen: SocketAddr, broker: SocketAddr) -> Result<Node, Error> {
+    fn sidecar(
+        &mut self,
+        name: &str,
+        listen: SocketAddr,
+        broker: SocketAddr,
+        speaks_mqtt: bool,
+    ) -> Result<Node, Error> {
+        let probe = if speaks_mqtt { "mqtt" } else { "connect" };
         let own = [
             ("anchor.name", name.to_owned()),
             ("anchor.listen", listen.to_string()),
             ("sidecar.broker", format!("tcp://{broker}")),
+            ("sidecar.probe", probe.to_owned()),
         ];
         self.node(Role::Sidecar, name.to_owned(), listen, own)
     }

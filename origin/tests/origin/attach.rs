@@ -11,7 +11,7 @@ use h2::{Reason, ext::Protocol};
 use http::{HeaderName, HeaderValue, Method, Request, header::CONTENT_LENGTH};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::Instant,
+    time::{Instant, sleep},
 };
 
 use crate::{
@@ -156,6 +156,43 @@ fn an_open_may_go_to_the_next_home_where_that_is_allowed() {
         }
         assert_eq!(refused(&edge, &resume("b")).await, (Some(Word::Unreachable), false), "a resume never does");
     });
+}
+
+#[test]
+fn a_home_that_refuses_opens_is_passed_over_for_a_while_where_that_is_allowed() {
+    for (home_down, allowed) in [("next", true), ("wait", false)] {
+        on_a_worker(async {
+            let sets = ["origin.homes.b=127.0.0.1:7202", &format!("origin.home_down={home_down}")];
+            let (tier, edge, mut anchor) = Tier::whole(&sets).await;
+            let mut other = tier.anchor(7202);
+            until(|| other.up() == 1).await;
+            // A user of the home "a", whose broker isn't well.
+            let mut asked = 0;
+            let user = loop {
+                let user = open(&format!("user-{asked}"));
+                asked += 1;
+                let pending = edge.attach(&user);
+                tokio::select! {
+                    arrived = anchor.next() => {
+                        arrived.answer(Refused::by(&name("a"), Word::Unreachable).to_response());
+                        assert_eq!(pending.refused().await, Refused::by(&name("a"), Word::Unreachable));
+                        break user;
+                    }
+                    arrived = other.next() => drop(arrived.accept("b")),
+                }
+            };
+            let pending = edge.attach(&user);
+            let here = if allowed { other.next().await.accept("b") } else { anchor.next().await.accept("a") };
+            pending.accepted().await;
+            assert!(!anchor.has_more() && !other.has_more());
+            drop(here);
+            sleep(Duration::from_secs(3)).await;
+            // By then it may be well again.
+            let pending = edge.attach(&user);
+            let _far = anchor.next().await.accept("a");
+            pending.accepted().await;
+        });
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ use super::{
     source::{Inputs, Leaf, Path, Values},
     units,
 };
+use crate::net::{Address, is_host_and_port};
 
 /// Entries of a list or a table of names: no tier we promise anything for is larger.
 const ENTRIES: usize = 1024;
@@ -65,28 +66,28 @@ impl Reader {
         self.given(&split(key), ADDRESS, |leaf| address(text(leaf)?)).unwrap_or_else(|| default.into())
     }
 
-    /// `tcp://host:port` to dial, without the scheme.
-    pub fn tcp_url(&mut self, key: &str, default: &str) -> String {
-        let host_and_port = |url: &str| address(url.strip_prefix("tcp://")?);
-        let given = self.given(&split(key), TCP_URL, |leaf| host_and_port(text(leaf)?));
-        given.unwrap_or_else(|| host_and_port(default).expect("a default is a legal URL"))
+    /// One URL to reach, or up to `most` different ones in the same form as [`Self::link_addresses`].
+    pub fn urls(&mut self, key: &str, default: &str, most: usize) -> Vec<Address> {
+        let expected = format!("1 to {most} different URLs ({URL})");
+        self.given(&split(key), &expected, |leaf| {
+            let one = text(leaf).and_then(Address::parse).map(|address| vec![address]);
+            one.or_else(|| list(leaf, 1..=most, Address::parse))
+        })
+        .unwrap_or_else(|| vec![Address::parse(default).expect("a default is a legal URL")])
+    }
+
+    /// Up to `most` different IP addresses, in the same form as [`Self::link_addresses`].
+    pub fn ips(&mut self, key: &str, most: usize) -> Vec<IpAddr> {
+        let expected = format!("a list of at most {most} different IP addresses");
+        self.given(&split(key), &expected, |leaf| list(leaf, 0..=most, |text| text.parse().ok())).unwrap_or_default()
     }
 
     /// One or more different addresses of the next tier: a list, or, in a variable or a `--set`, separated by commas.
     pub fn link_addresses(&mut self, key: &str, default: &[&str]) -> Vec<String> {
         let permitted = self.remote_links();
         let expected = format!("a list of 1 to {ENTRIES} different addresses ({})", link_form(permitted));
-        self.given(&split(key), &expected, |leaf| {
-            let texts: Vec<&str> = match (&leaf.value, &leaf.raw) {
-                (Value::Array(list), _) => list.iter().map(Value::as_str).collect::<Option<_>>()?,
-                (_, Some(raw)) => raw.split(',').map(str::trim).collect(),
-                _ => return None,
-            };
-            let distinct = texts.iter().collect::<BTreeSet<_>>().len() == texts.len();
-            let fits = (1..=ENTRIES).contains(&texts.len()) && distinct;
-            fits.then(|| texts.into_iter().map(|text| link_address(text, permitted)).collect::<Option<_>>())?
-        })
-        .unwrap_or_else(|| default.iter().map(|text| (*text).to_owned()).collect())
+        self.given(&split(key), &expected, |leaf| list(leaf, 1..=ENTRIES, |text| link_address(text, permitted)))
+            .unwrap_or_else(|| default.iter().map(|text| (*text).to_owned()).collect())
     }
 
     /// An address to take clients on: an IP address and a port, which may be 0 for any.
@@ -298,7 +299,7 @@ impl Reader {
 }
 
 const ADDRESS: &str = "an address (host:port)";
-const TCP_URL: &str = "a URL (tcp://host:port)";
+const URL: &str = "tcp://host:port or unix:///path";
 const LISTEN: &str = "an address to listen on (ip:port)";
 const REMOTE_LINKS: &str = "links.allow_remote";
 const NODE_NAME: &str = "a name of 1 to 64 of a-z A-Z 0-9 . _ -";
@@ -329,15 +330,20 @@ fn count(value: &Value, range: &RangeInclusive<u64>) -> Option<u64> {
     value.as_integer().and_then(|number| u64::try_from(number).ok()).filter(|number| range.contains(number))
 }
 
-fn address(text: &str) -> Option<String> {
-    let (host, port) = text.rsplit_once(':')?;
-    let port_fits = port.parse::<u16>().is_ok_and(|port| port > 0);
-    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let host_fits = match bracketed {
-        Some(inner) => inner.parse::<IpAddr>().is_ok(),
-        None => !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')),
+/// As many different entries as `fit`: of a list, or, as text of a variable or a `--set`, separated by commas.
+fn list<T>(leaf: &Leaf, fit: RangeInclusive<usize>, read: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    let texts: Vec<&str> = match (&leaf.value, &leaf.raw) {
+        (Value::Array(list), _) => list.iter().map(Value::as_str).collect::<Option<_>>()?,
+        (_, Some(raw)) => raw.split(',').map(str::trim).collect(),
+        _ => return None,
     };
-    (port_fits && host_fits).then(|| text.to_owned())
+    let distinct = texts.iter().collect::<BTreeSet<_>>().len() == texts.len();
+    let fits = fit.contains(&texts.len()) && distinct;
+    fits.then(|| texts.into_iter().map(read).collect::<Option<_>>())?
+}
+
+fn address(text: &str) -> Option<String> {
+    is_host_and_port(text).then(|| text.to_owned())
 }
 
 fn listen_address(text: &str, permitted: bool) -> Option<String> {

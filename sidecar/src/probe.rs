@@ -1,0 +1,130 @@
+//! Asking a broker, in MQTT, whether it is well: a CONNECT, and then PINGREQs on the same connection, for a broker
+//! notes every connection in its log.
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// How a CONNECT was answered by a broker that is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It takes us.
+    Taken,
+    /// It answers, and doesn't want us: it asks for credentials, say. It will close the connection.
+    NotTaken,
+}
+
+/// "Server unavailable" (MQTT 3.1.1, 3.2.2.3).
+const UNAVAILABLE: u8 = 3;
+const PINGREQ: [u8; 2] = [0xc0, 0];
+const PINGRESP: [u8; 2] = [0xd0, 0];
+
+/// Connects as this client, in MQTT 3.1.1, which every broker knows, with a clean session. The caller bounds the time.
+///
+/// # Errors
+/// Why the broker isn't well.
+pub(crate) async fn connect<S>(stream: &mut S, client_id: &str, keep_alive: u16) -> Result<Answer, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    stream.write_all(&packet(client_id, keep_alive)).await.map_err(|e| e.to_string())?;
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).await.map_err(|e| unanswered("CONNECT", &e))?;
+    // Another version's CONNACK is longer: anything up to the 127 bytes that one byte of length can say will do.
+    let [0x20, length @ 2..=127] = head else { return Err(format!("it answered a CONNECT with {head:02x?}")) };
+    let mut rest = vec![0; usize::from(length)];
+    stream.read_exact(&mut rest).await.map_err(|e| unanswered("CONNECT", &e))?;
+    match rest[1] {
+        0 => Ok(Answer::Taken),
+        UNAVAILABLE => Err("it answered a CONNECT with \"server unavailable\"".into()),
+        _ => Ok(Answer::NotTaken),
+    }
+}
+
+/// Pings. The caller bounds the time.
+///
+/// # Errors
+/// Why the broker isn't well.
+pub(crate) async fn ping<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> Result<(), String> {
+    stream.write_all(&PINGREQ).await.map_err(|e| e.to_string())?;
+    let mut answer = [0; 2];
+    stream.read_exact(&mut answer).await.map_err(|e| unanswered("PINGREQ", &e))?;
+    if answer == PINGRESP { Ok(()) } else { Err(format!("it answered a PINGREQ with {answer:02x?}")) }
+}
+
+fn unanswered(what: &str, error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => format!("it closed the connection instead of answering a {what}"),
+        _ => format!("it didn't answer a {what}: {error}"),
+    }
+}
+
+/// A CONNECT (MQTT 3.1.1, 3.1), of a client id that leaves it below 128 bytes.
+fn packet(client_id: &str, keep_alive: u16) -> Vec<u8> {
+    const CLEAN_SESSION: u8 = 0x02;
+    let length = u8::try_from(client_id.len()).ok().filter(|length| *length <= 115).expect("a short name");
+    let mut bytes = vec![0x10, 12 + length];
+    bytes.extend(b"\0\x04MQTT\x04");
+    bytes.push(CLEAN_SESSION);
+    bytes.extend(keep_alive.to_be_bytes());
+    bytes.extend([0, length]);
+    bytes.extend(client_id.as_bytes());
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+
+    async fn asked(answer: &[u8]) -> Result<Answer, String> {
+        let (mut near, mut far) = duplex(256);
+        far.write_all(answer).await.unwrap();
+        far.shutdown().await.unwrap();
+        let asked = connect(&mut near, "me", 30).await;
+        let mut said = [0; 16];
+        far.read_exact(&mut said).await.unwrap();
+        assert_eq!(said, *b"\x10\x0e\0\x04MQTT\x04\x02\0\x1e\0\x02me");
+        asked
+    }
+
+    #[tokio::test]
+    async fn any_connack_but_one_is_a_sign_of_life() {
+        for (answer, meaning) in [
+            (&[0x20, 2, 0, 0][..], Answer::Taken),
+            (&[0x20, 2, 0, 5], Answer::NotTaken),
+            (&[0x20, 3, 0, 0x84, 0], Answer::NotTaken),
+        ] {
+            assert_eq!(asked(answer).await, Ok(meaning));
+        }
+        for (answer, why) in [
+            (&[0x20, 2, 0, 3][..], "unavailable"),
+            (&[], "closed the connection"),
+            (&[0x20, 2, 0], "closed the connection"),
+            (b"HTTP/1.1 400", "[48, 54]"),
+            (&[0x20, 0, 0, 0], "[20, 00]"),
+            (&[0x20, 0x80, 1, 0], "[20, 80]"),
+        ] {
+            let said = asked(answer).await.unwrap_err();
+            assert!(said.contains(why), "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_ping_is_answered_with_a_ping() {
+        for (answer, well) in [(&[0xd0, 0][..], true), (&[0xd0], false), (&[0x30, 0], false)] {
+            let (mut near, mut far) = duplex(16);
+            far.write_all(answer).await.unwrap();
+            far.shutdown().await.unwrap();
+            assert_eq!(ping(&mut near).await.is_ok(), well, "{answer:?}");
+            let mut said = [0; 2];
+            far.read_exact(&mut said).await.unwrap();
+            assert_eq!(said, PINGREQ);
+        }
+    }
+
+    #[test]
+    fn the_longest_name_of_a_home_fits() {
+        let name = format!("baton-probe-{}", "x".repeat(baton_protocol::limits::NODE_NAME_BYTES));
+        assert_eq!(packet(&name, 1).len(), usize::from(packet(&name, 1)[1]) + 2);
+    }
+}
