@@ -60,6 +60,7 @@ debian_packages() {
 mosquitto mosquitto
 mosquitto_sub mosquitto-clients
 haproxy haproxy
+ip iproute2
 python3 python3
 node nodejs
 npm npm

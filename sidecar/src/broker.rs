@@ -17,6 +17,7 @@ use baton_process::{
     metrics::{Gauge, Metrics},
     net::{Address, Reach, Stream},
 };
+use baton_protocol::limits::Millis;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     sync::Notify,
@@ -35,6 +36,8 @@ use crate::{
 const ANSWER: Duration = Duration::from_secs(5);
 /// Least time from one probing connection to the next: a broker writes each into its log.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// Least time between two log lines about full ways: clients come and go while they are.
+const FULL_LOG_SPAN: Millis = 60_000;
 /// Ways that are tried for one session, each to another address.
 const TRIES: usize = 3;
 
@@ -65,8 +68,8 @@ struct Shared<R> {
     /// Whether it was; unknown at first.
     up: Cell<Option<bool>>,
     up_shown: Gauge,
-    /// That there is no room was said.
-    full: Cell<bool>,
+    /// When it was last said that there is no room.
+    full_said: Cell<Option<Millis>>,
     /// A session's connection failed.
     doubted: Notify,
 }
@@ -89,7 +92,7 @@ impl<R: Reach> Broker<R> {
             well_at: Cell::new(0),
             up: Cell::new(None),
             up_shown,
-            full: Cell::new(false),
+            full_said: Cell::new(None),
             doubted: Notify::new(),
         };
         Self { shared: Rc::new(shared) }
@@ -194,14 +197,12 @@ impl<R: Reach> Shared<R> {
         }
     }
 
-    fn show_room(&self, room: bool) {
-        if self.full.replace(!room) == room {
-            if room {
-                info!(event = "broker.room", broker = self.addresses);
-            } else {
-                let why = "no local port is left for a connection to it: add addresses to sidecar.sources";
-                warn!(event = "broker.full", broker = self.addresses, why);
-            }
+    fn show_full(&self) {
+        let now = self.clock.now();
+        if self.full_said.get().is_none_or(|said| now - said >= FULL_LOG_SPAN) {
+            self.full_said.set(Some(now));
+            let why = "no local port is left for a connection to it: add addresses to sidecar.sources";
+            warn!(event = "broker.full", broker = self.addresses, why);
         }
     }
 
@@ -246,7 +247,9 @@ impl<R: Reach> Backend for Broker<R> {
         let connected = shared.connect().await;
         if !matches!(connected, Err(NotDialed::Unreachable(_))) {
             doubt.0 = None;
-            shared.show_room(connected.is_ok());
+        }
+        if matches!(connected, Err(NotDialed::Full)) {
+            shared.show_full();
         }
         let mut connection = connected?;
         if shared.proxy_protocol {

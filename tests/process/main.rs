@@ -15,6 +15,7 @@
 //! | `input` | what isn't MQTT, what isn't HTTP/2 |
 //! | `farewell` | edges and homes leave |
 //! | `foreign` | clients that aren't ours |
+//! | `ports` | a sidecar has no local port left |
 
 #[macro_use]
 mod support;
@@ -28,6 +29,7 @@ mod hang;
 mod input;
 mod kill;
 mod lonely;
+mod ports;
 mod refusal;
 mod slow;
 mod wills;
