@@ -14,6 +14,8 @@
 //! | `wills` | who leaves in order, and who vanishes |
 //! | `input` | what isn't MQTT, what isn't HTTP/2 |
 //! | `farewell` | edges and homes leave |
+//! | `broker` | what brokers do, in order or not |
+//! | `unwell` | a broker hangs |
 //! | `foreign` | clients that aren't ours |
 //! | `ports` | a sidecar has no local port left |
 
@@ -21,6 +23,7 @@
 mod support;
 
 mod absent;
+mod broker;
 mod bytes;
 mod drain;
 mod farewell;
@@ -32,4 +35,5 @@ mod lonely;
 mod ports;
 mod refusal;
 mod slow;
+mod unwell;
 mod wills;

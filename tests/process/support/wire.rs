@@ -61,6 +61,11 @@ impl Wire {
         }
     }
 
+    /// The socket, for whoever wants to do with it what it doesn't.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.0
+    }
+
     /// Goes: the other side sees the end of the stream, or a reset.
     pub(crate) fn goes(self, reset: bool) {
         let linger = reset.then_some(std::time::Duration::ZERO);
