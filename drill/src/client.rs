@@ -54,8 +54,10 @@ pub struct Options {
     pub clean_session: bool,
     /// MQTT will.
     pub will: Option<Will>,
-    /// Topic numbers to subscribe to, each at QoS 2; the client is ready when all are granted.
+    /// Topic numbers to subscribe to; the client is ready when all are granted.
     pub subscriptions: Vec<u32>,
+    /// Quality of service that it subscribes at, and must be granted.
+    pub subscribed_at: Qos,
     /// What to publish once told to, if anything.
     pub publishing: Option<Publishing>,
     /// How long connecting may take, until the broker's CONNACK.
@@ -78,6 +80,7 @@ impl Options {
             clean_session: true,
             will: None,
             subscriptions: Vec::new(),
+            subscribed_at: Qos::ExactlyOnce,
             publishing: None,
             patience: Duration::from_secs(30),
             returning: None,

@@ -148,6 +148,8 @@ impl Plan {
             source,
             keep_alive: self.keep_alive,
             subscriptions: self.publisher(number).into_iter().collect(),
+            // No higher than it needs, for brokers that haven't all three.
+            subscribed_at: self.mix.iter().copied().max().unwrap_or(Qos::ExactlyOnce),
             publishing,
             will: self.wills.then(|| Will {
                 topic: Board::topic_of(&self.name, number),

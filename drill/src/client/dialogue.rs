@@ -88,7 +88,8 @@ impl Dialogue {
             (Packet::ConnAck { code: 0, .. }, State::Connecting) => self.connected(out),
             (Packet::ConnAck { code, .. }, State::Connecting) => return Err(End::Refused(code)),
             (Packet::SubAck { id: SUBSCRIBE_ID, codes }, State::Subscribing) => {
-                if codes.len() != self.options.subscriptions.len() || codes.iter().any(|code| *code != 2) {
+                let Options { subscriptions, subscribed_at, .. } = &self.options;
+                if codes.len() != subscriptions.len() || codes.iter().any(|code| *code != subscribed_at.level()) {
                     return Err(End::NotGranted);
                 }
                 self.state = State::Ready;
@@ -123,7 +124,8 @@ impl Dialogue {
             self.state = State::Ready;
             return;
         }
-        let filters = self.options.subscriptions.iter().map(|topic| (self.board.topic(*topic), Qos::ExactlyOnce));
+        let Options { subscriptions, subscribed_at, .. } = &self.options;
+        let filters = subscriptions.iter().map(|topic| (self.board.topic(*topic), *subscribed_at));
         encode::subscribe(SUBSCRIBE_ID, &filters.collect::<Vec<_>>(), out);
         self.state = State::Subscribing;
     }
