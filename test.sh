@@ -10,7 +10,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 readonly tools=$PWD/target/tools
 readonly logs=$PWD/target/test-logs
 mkdir -p "$tools" "$logs"
-export PATH=$tools/bin:$PATH CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
+# Debian's brokers are where users don't look.
+export PATH=$tools/bin:$PATH:/usr/sbin CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 # Tests append "<test>: <reason>" here when something that they need isn't on this machine.
 export BATON_SKIPS=$logs/skips
 # Where tests find clients that aren't ours.
@@ -60,6 +61,7 @@ debian_packages() {
 mosquitto mosquitto
 mosquitto_sub mosquitto-clients
 haproxy haproxy
+rabbitmq-server rabbitmq-server
 ip iproute2
 python3 python3
 node nodejs
@@ -83,9 +85,16 @@ python_packages() {
 }
 
 npm_packages() {
-    [ -d "$NODE_PATH/mqtt" ] && return 0
-    npm install --silent --prefix "$tools/node" mqtt@5.16.0 >"$logs/npm.log" 2>&1 ||
-        skip npm-packages "npm couldn't install mqtt: see target/test-logs/npm.log"
+    [ -d "$NODE_PATH/mqtt" ] && [ -d "$NODE_PATH/aedes" ] && return 0
+    npm install --silent --prefix "$tools/node" mqtt@5.16.0 aedes@1.2.0 >"$logs/npm.log" 2>&1 ||
+        skip npm-packages "npm couldn't install mqtt and aedes: see target/test-logs/npm.log"
+}
+
+# Without --locked: with the dependencies that it was released with it doesn't compile any more.
+rumqttd() {
+    command -v rumqttd >/dev/null && return 0
+    cargo install --quiet --debug --no-default-features --root "$tools" rumqttd@0.20.0 >"$logs/rumqttd.log" 2>&1 ||
+        skip rumqttd "cargo couldn't install it: see target/test-logs/rumqttd.log"
 }
 
 # Unoptimised: it compiles in a minute or two and then runs for a second.
@@ -109,6 +118,7 @@ tests() {
 debian_packages
 python_packages
 npm_packages
+rumqttd
 step format cargo fmt --all --check
 step clippy cargo clippy --workspace --all-targets --locked -- -D warnings
 step dependencies dependencies

@@ -38,6 +38,7 @@ use std::{
 
 use rustix::process::Signal;
 
+mod broker;
 pub mod http;
 mod layout;
 mod node;
@@ -46,15 +47,17 @@ mod ports;
 mod samples;
 mod watchdog;
 
-pub use layout::{Broker, Layout, Role, mosquitto};
+pub use broker::Broker;
+pub use layout::{Layout, Role};
 use node::Node;
 use patience::Patience;
 use ports::Ports;
 pub use samples::Samples;
 use watchdog::Watchdog;
 
-/// How long a process may take until it is ready.
-const READY: Duration = Duration::from_secs(30);
+/// How long a process may take until it is ready. RabbitMQ needs ten seconds of a processor that it may have to share, and
+/// waits four more for others of its kind.
+const READY: Duration = Duration::from_secs(60);
 /// How long one answer of an admin port may take.
 const ANSWER: Duration = Duration::from_secs(5);
 /// Lines of a process's log in an error.
@@ -150,7 +153,7 @@ impl Tier {
     /// Starts every process that isn't running, brokers first, and waits until all are ready.
     ///
     /// # Errors
-    /// If one can't be started, ends, or isn't ready within 30 s.
+    /// If one can't be started, ends, or isn't ready within 60 s.
     pub fn start_all(&mut self) -> Result<(), Error> {
         let names: Vec<_> = self.nodes.iter().filter(|node| node.pid().is_none()).map(|n| n.name.clone()).collect();
         names.iter().try_for_each(|name| self.start(name))?;
@@ -175,7 +178,7 @@ impl Tier {
         self.ready(name, READY)
     }
 
-    /// Waits until a process says that it is ready (`/readyz`; mosquitto: accepts connections).
+    /// Waits until a process says that it is ready (`/readyz`; a real broker: accepts connections).
     ///
     /// # Errors
     /// If it ends, or takes longer than `patience`.
@@ -277,7 +280,7 @@ impl Tier {
         home.map_or_else(|| self.node(name).map(|node| node.listen), |(_, address)| Ok(*address))
     }
 
-    /// Where a process serves `/metrics`; mosquitto doesn't.
+    /// Where a process serves `/metrics`; a real broker doesn't.
     ///
     /// # Errors
     /// If there is no such process, or it has no admin port.
@@ -338,8 +341,16 @@ impl Tier {
     /// # Errors
     /// If there is no such process, or the file can't be read.
     pub fn log(&self, name: &str) -> Result<String, Error> {
-        let log = &self.node(name)?.log;
-        fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).map_err(io_error("reading a log"))
+        self.node(name)?.log()
+    }
+
+    /// Clients that a broker has taken, sidecars' own left out: broker-sim says so since its last start, others log it
+    /// over all their starts.
+    ///
+    /// # Errors
+    /// If it is no broker, or doesn't say.
+    pub fn connects(&self, broker: &str) -> Result<f64, Error> {
+        self.node(broker)?.connects()
     }
 
     /// Lines of a process's log that contain `text`.

@@ -64,14 +64,14 @@ impl Fault {
 }
 
 pub(super) fn run(options: &Options) -> Figures {
-    let broker = match options.broker {
-        WhichBroker::Sim => Broker::Sim,
-        WhichBroker::Mosquitto => Broker::Mosquitto,
+    let (broker, before) = match options.broker {
+        WhichBroker::Sim => (Broker::Sim, "one broker-sim"),
+        WhichBroker::Mosquitto => (Broker::Mosquitto, "one mosquitto, a sidecar each"),
     };
     let layout = Layout { edges: EDGES, origins: ORIGINS, homes: HOMES, broker, ..Layout::new(machine::program()?) };
     let mut tier = Tier::new(layout)?;
     let Options { clients, rate, drains, kills, .. } = options;
-    println!("set-up:  {EDGES} edges, {ORIGINS} origins, {HOMES} homes before {}", tier_broker(broker));
+    println!("set-up:  {EDGES} edges, {ORIGINS} origins, {HOMES} homes before {before}");
     println!("         {clients} clients with wills, {rate} messages/s of 64 bytes, QoS 0, 1 and 2 in turn");
     println!("         {drains} drains and {kills} kills in turn, each of the origin with the most tunnels");
     println!();
@@ -118,14 +118,6 @@ pub(super) fn run(options: &Options) -> Figures {
     ])
 }
 
-fn tier_broker(broker: Broker) -> &'static str {
-    match broker {
-        Broker::Sim => "one broker-sim",
-        Broker::Mosquitto => "one mosquitto, a sidecar each",
-        Broker::At(_) => "a broker elsewhere",
-    }
-}
-
 /// Both kinds in turn for as long as there are any.
 fn faults(drains: u32, kills: u32) -> Vec<Fault> {
     let turn = |nth| [(nth < drains).then_some(Fault::Drain), (nth < kills).then_some(Fault::Kill)];
@@ -140,17 +132,14 @@ struct Account {
 
 impl Account {
     fn take(tier: &Tier, broker: Broker) -> Result<Self, Box<dyn Error>> {
-        if broker == Broker::Sim {
-            let samples = tier.metrics("broker-1")?;
-            let total = |name| samples.value(name, &[]).ok_or(format!("broker-sim doesn't say {name}"));
-            return Ok(Self {
-                connects: total("baton_broker_connects_total")?,
-                wills: total("baton_broker_wills_total")?,
-            });
-        }
-        // Mosquitto logs connections, and not wills: those reach the clients, which call them strays.
-        let connects = tier.log_count("broker-1", "New client connected")?;
-        Ok(Self { connects: f64::from(u32::try_from(connects)?), wills: 0.0 })
+        let wills = if broker == Broker::Sim {
+            let wills = tier.metrics("broker-1")?.value("baton_broker_wills_total", &[]);
+            wills.ok_or("broker-sim doesn't say how many wills it published")?
+        } else {
+            // Mosquitto doesn't log them: they reach the clients, which call them strays.
+            0.0
+        };
+        Ok(Self { connects: tier.connects("broker-1")?, wills })
     }
 }
 

@@ -65,7 +65,7 @@ pub(crate) fn tier(layout: Layout) -> Option<Tier> {
 pub(crate) fn start(layout: Layout) -> Option<Tier> {
     let mut tier = tier(layout)?;
     // A sidecar looks for its broker every other second; so it should be there first.
-    for broker in tier.names(Role::Mosquitto) {
+    for broker in tier.names(Role::Broker) {
         tier.restart(&broker).expect("the broker starts");
     }
     tier.start_all().expect("the tier starts");
@@ -125,17 +125,8 @@ pub(crate) fn carried(tier: &Tier, origin: &str) -> f64 {
 
 /// CONNECTs that the brokers have seen.
 pub(crate) fn connects(tier: &Tier) -> f64 {
-    let sims = tier.names(Role::BrokerSim).into_iter().map(|name| {
-        let samples = tier.metrics(&name).expect("it answers");
-        samples.total("baton_broker_connects_total", &[])
-    });
-    let real = tier.names(Role::Mosquitto).into_iter().map(|name| {
-        let log = tier.log(&name).expect("it has one");
-        // Each sidecar has a connection of its own, to ask whether the broker is well.
-        let client = |line: &&str| line.contains("New client connected") && !line.contains(" as baton-probe-");
-        f64::from(u32::try_from(log.lines().filter(client).count()).expect("a test's log"))
-    });
-    sims.chain(real).sum()
+    let brokers = [Role::BrokerSim, Role::Broker].into_iter().flat_map(|role| tier.names(role));
+    brokers.map(|broker| tier.connects(&broker).expect("it says")).sum()
 }
 
 /// Drains an origin as a deploy does. Returns how many sessions moved: all that it carried, each make-before-break.

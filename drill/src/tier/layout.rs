@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Error, node::Node, ports::Ports};
+use super::{Broker, Error, broker::Place, node::Node, ports::Ports};
 
 /// What a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,32 +19,21 @@ pub enum Role {
     Sidecar,
     /// The simulated broker, with homes inside.
     BrokerSim,
-    /// The real broker.
-    Mosquitto,
+    /// A real broker.
+    Broker,
 }
 
 impl Role {
-    /// The word that starts it.
+    /// The word that starts it, if it is ours.
     pub fn word(self) -> &'static str {
         match self {
             Self::Edge => "edge",
             Self::Origin => "origin",
             Self::Sidecar => "sidecar",
             Self::BrokerSim => "broker-sim",
-            Self::Mosquitto => "mosquitto",
+            Self::Broker => "broker",
         }
     }
-}
-
-/// Which broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broker {
-    /// `baton broker-sim`, its homes inside.
-    Sim,
-    /// Mosquitto, with a sidecar per home.
-    Mosquitto,
-    /// Whatever listens there, such as a recorder, in MQTT or not; no process of the tier, but a sidecar per home.
-    At(SocketAddr),
 }
 
 /// Which processes.
@@ -93,8 +82,8 @@ impl Layout {
             let own = homes.iter().skip(nth).step_by(processes.into()).cloned().collect();
             match self.broker {
                 Broker::Sim => nodes.push(making.broker_sim(name, listen, own)?),
-                Broker::Mosquitto => nodes.push(making.mosquitto(name, listen)?),
                 Broker::At(_) => {}
+                foreign => nodes.push(making.foreign(foreign, name, listen)?),
             }
         }
         if let Broker::At(address) = self.broker {
@@ -178,26 +167,11 @@ impl Making<'_> {
         self.node(Role::Sidecar, name.to_owned(), listen, own)
     }
 
-    fn mosquitto(&mut self, name: String, listen: SocketAddr) -> Result<Node, Error> {
-        let program = mosquitto().ok_or(Error::NotInstalled("mosquitto"))?;
-        let file = self.directory.join(format!("{name}.conf"));
-        let own = [
-            ("listener", format!("{} {}", listen.port(), listen.ip())),
-            ("allow_anonymous", "true".to_owned()),
-            ("persistence", "false".to_owned()),
-            // It logs each connection, which tests count.
-            ("log_dest", "stderr".to_owned()),
-            ("set_tcp_nodelay", "true".to_owned()),
-            // No message is dropped for a queue's length: the ledger would call it lost.
-            ("max_queued_messages", "0".to_owned()),
-            // With 20, the default, Mosquitto 2.0.11 lets a message that comes when the twentieth was just acknowledged
-            // overtake those that wait: the ledger would call them reordered.
-            ("max_inflight_messages", "0".to_owned()),
-            // Started by root, it would become a user who can't read its files.
-            ("user", "root".to_owned()),
-        ];
-        let node = self.bare(Role::Mosquitto, name, listen, own);
-        Ok(Node { mosquitto: Some((program, file)), ..node })
+    fn foreign(&mut self, broker: Broker, name: String, listen: SocketAddr) -> Result<Node, Error> {
+        let internal = self.address()?;
+        let (foreign, own) = broker.foreign(&Place { name: &name, listen, internal, directory: self.directory })?;
+        let node = self.bare(Role::Broker, name, listen, own);
+        Ok(Node { foreign: Some(foreign), ..node })
     }
 
     fn bare<K: Into<String>>(
@@ -211,16 +185,8 @@ impl Making<'_> {
         let further = self.settings.iter().filter(|(of, _, _)| *of == role);
         settings.extend(further.map(|(_, key, value)| (key.clone(), value.clone())));
         let log = self.directory.join(format!("{name}.log"));
-        Node { name, role, listen, admin: None, homes: Vec::new(), settings, mosquitto: None, log, child: None }
+        Node { name, role, listen, admin: None, homes: Vec::new(), settings, foreign: None, log, child: None }
     }
-}
-
-/// The mosquitto broker's program, if it is installed. Debian puts it where users don't look.
-pub fn mosquitto() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let sbin = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
-    let mut places = std::env::split_paths(&path).chain(sbin).map(|place| place.join("mosquitto"));
-    places.find(|program| program.is_file())
 }
 
 #[cfg(test)]

@@ -11,21 +11,24 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use super::{ANSWER, Error, LOG_LINES, Role, Samples, Watchdog, http, io_error};
+use super::{ANSWER, Error, LOG_LINES, Role, Samples, Watchdog, broker::Foreign, http, io_error};
+
+/// Begins the client ids of the connections that sidecars themselves have to their broker.
+const PROBE: &str = "baton-probe-";
 
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) name: String,
     pub(super) role: Role,
     pub(super) listen: SocketAddr,
-    /// `None`: mosquitto.
+    /// `None`: a real broker.
     pub(super) admin: Option<SocketAddr>,
     /// Homes within a broker-sim.
     pub(super) homes: Vec<(String, SocketAddr)>,
-    /// Configuration keys and values; for mosquitto, lines of its file.
+    /// Configuration keys and values; for a real broker, lines of its file.
     pub(super) settings: BTreeMap<String, String>,
-    /// Mosquitto's program and configuration file.
-    pub(super) mosquitto: Option<(PathBuf, PathBuf)>,
+    /// A program that isn't ours.
+    pub(super) foreign: Option<Foreign>,
     pub(super) log: PathBuf,
     pub(super) child: Option<Child>,
 }
@@ -33,8 +36,8 @@ pub(super) struct Node {
 impl Node {
     pub(super) fn command(&self, binary: &Path) -> Vec<String> {
         let text = |path: &Path| path.to_string_lossy().into_owned();
-        if let Some((program, file)) = &self.mosquitto {
-            return vec![text(program), "-c".into(), text(file)];
+        if let Some(foreign) = &self.foreign {
+            return foreign.command.clone();
         }
         let mut command = vec![text(binary), self.role.word().into()];
         for (key, value) in &self.settings {
@@ -47,9 +50,8 @@ impl Node {
         if self.child.is_some() {
             return Err(Error::Running(self.name.clone()));
         }
-        if let Some((_, file)) = &self.mosquitto {
-            let lines: String = self.settings.iter().map(|(key, value)| format!("{key} {value}\n")).collect();
-            fs::write(file, lines).map_err(io_error(format!("writing {}", file.display())))?;
+        if let Some(foreign) = &self.foreign {
+            foreign.write_files(&self.settings)?;
         }
         let log = File::options().create(true).append(true).open(&self.log);
         let log = log.map_err(io_error(format!("opening {}", self.log.display())))?;
@@ -60,6 +62,9 @@ impl Node {
         // What is set for the drill's own process isn't meant for this one.
         for (variable, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BATON_")) {
             command.env_remove(variable);
+        }
+        if let Some(foreign) = &self.foreign {
+            command.envs(foreign.environment.iter().map(|(name, value)| (name, value)));
         }
         let child = command.spawn().map_err(io_error(format!("starting {}", words[0])))?;
         watchdog.watch(child.id());
@@ -120,9 +125,22 @@ impl Node {
         }
     }
 
+    pub(super) fn connects(&self) -> Result<f64, Error> {
+        let Some(foreign) = &self.foreign else {
+            let connects = self.metrics()?.value("baton_broker_connects_total", &[]);
+            return connects.ok_or_else(|| Error::NoSuchNode(format!("broker {}", self.name)));
+        };
+        let taken = |line: &&str| line.contains(foreign.connected) && !line.contains(PROBE);
+        Ok(self.log()?.lines().filter(taken).count() as f64)
+    }
+
+    pub(super) fn log(&self) -> Result<String, Error> {
+        let log = fs::read(&self.log).map_err(io_error(format!("reading {}", self.log.display())))?;
+        Ok(String::from_utf8_lossy(&log).into_owned())
+    }
+
     pub(super) fn last_lines(&self) -> String {
-        let text = fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
+        let text = self.log().unwrap_or_default();
         let lines: Vec<_> = text.lines().collect();
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
