@@ -70,7 +70,9 @@ fn no_home(broker: Broker, nodes: &[&str]) {
     tier.ready("edge-1", PATIENCE).expect("an origin is enough for an edge");
     all_are_told(&tier);
     tier.start_all().expect("the rest starts");
-    tier.ready("origin-1", PATIENCE).expect("it finds the home");
+    for node in nodes {
+        tier.ready(node, PATIENCE).expect("it finds what it needs");
+    }
     let mut wire = Wire::saying(tier.address("edge-1").expect("it has one"), &connect(4, "late"));
     assert_eq!(wire.hears(), [0x20, 2, 0, 0]);
 }

@@ -16,7 +16,13 @@ fn tier_of(home_down: &str) -> Option<Tier> {
     let layout = layout.set(Role::Sidecar, "sidecar.probe_every", "1s");
     // The hang is to be seen and over before clients are told that there is no server.
     let layout = layout.set(Role::Edge, "limits.open_wait", "60s");
-    start(layout.set(Role::Origin, "origin.home_down", home_down))
+    let tier = start(layout.set(Role::Origin, "origin.home_down", home_down))?;
+    // One home is enough for an origin to be ready, and then gets all clients.
+    until("the origin has both homes", || {
+        let log = tier.log("origin-1").expect("it has one");
+        ["home-1", "home-2"].iter().all(|home| log.contains(&format!("event=\"link.open\" home={home}")))
+    });
+    Some(tier)
 }
 
 fn clients(tier: &Tier, name: &str) -> Vec<Wire> {
