@@ -33,7 +33,8 @@ pub(crate) fn run(Options { mut flags, broker }: Options) -> ExitCode {
     match flags.read(ROLE, Config::read) {
         Ok((shared, config)) => run_role(ROLE, shared, Default::default(), async |env| {
             let listener = TcpListen::bind(&config.listen, TcpKind::Link, &env.metrics)?;
-            let reach = SocketReach::new(&config.sources)?;
+            let reach = SocketReach::new(&config.sources)
+                .map_err(|e| std::io::Error::new(e.kind(), format!("sidecar.sources: {e}")))?;
             baton_sidecar::run(config, env, listener, reach).await
         }),
         Err(code) => code,

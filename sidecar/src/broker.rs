@@ -63,6 +63,9 @@ struct Shared<R> {
     /// All addresses, for people.
     addresses: String,
     ready: Ready,
+    /// Whether a probe's PROXY header says LOCAL, as it should, or names its own two ends. RabbitMQ before 3.11.19 and
+    /// 3.12.1 takes no LOCAL (rabbitmq-server#8654), so each is tried in turn until there is an answer.
+    says_local: Cell<bool>,
     /// At which of its addresses it was well when it was last asked.
     well_at: Cell<usize>,
     /// Whether it was; unknown at first.
@@ -89,6 +92,7 @@ impl<R: Reach> Broker<R> {
             client_id: format!("baton-probe-{}", config.name),
             addresses: config.brokers.iter().map(Address::to_string).collect::<Vec<_>>().join(", "),
             ready,
+            says_local: Cell::new(true),
             well_at: Cell::new(0),
             up: Cell::new(None),
             up_shown,
@@ -137,13 +141,15 @@ impl<R: Reach> Shared<R> {
                 Err(why) => last = why,
             }
         }
+        self.says_local.set(!self.says_local.get());
         Err(last)
     }
 
     async fn ask_at(&self, to: &Address, from: Option<std::net::IpAddr>) -> Result<Option<R::Stream>, String> {
         let mut stream = self.reach.reach(to, from).await.map_err(|e| e.to_string())?;
         if self.proxy_protocol {
-            stream.write_all(&proxy::for_ourselves()).await.map_err(|e| e.to_string())?;
+            let (ours, brokers) = R::ends(&stream).filter(|_| !self.says_local.get()).unzip();
+            stream.write_all(&proxy::for_client(ours, brokers)).await.map_err(|e| e.to_string())?;
         }
         match self.probe {
             Probe::Connect { .. } => Ok(None),
@@ -254,7 +260,7 @@ impl<R: Reach> Backend for Broker<R> {
         let mut connection = connected?;
         if shared.proxy_protocol {
             let client: Option<SocketAddr> = opening.client.as_deref().and_then(|client| client.parse().ok());
-            let header = proxy::for_client(client, R::peer(&connection.stream));
+            let header = proxy::for_client(client, R::ends(&connection.stream).map(|(_, broker)| broker));
             let written = connection.stream.write_all(&header).await;
             written.map_err(|error| NotDialed::Unreachable(error.to_string()))?;
         }

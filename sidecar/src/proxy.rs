@@ -7,17 +7,12 @@ use proxy_header::{ProxiedAddress, ProxyHeader};
 
 /// The header for a client's connection. `to`: where it goes to, as far as is known.
 ///
-/// A client of unknown address gets LOCAL: the broker then takes the connection's own addresses.
+/// LOCAL if there is no client, or none of known address: the broker then takes the connection's own addresses.
 pub(crate) fn for_client(client: Option<SocketAddr>, to: Option<SocketAddr>) -> Vec<u8> {
-    let Some(client) = client else { return for_ourselves() };
+    let Some(client) = client else { return encode(&ProxyHeader::with_local()) };
     let unknown = SocketAddr::new(if client.is_ipv4() { ANY_V4 } else { ANY_V6 }, 0);
     let (client, to) = of_one_family(client, to.unwrap_or(unknown));
     encode(&ProxyHeader::with_address(ProxiedAddress::stream(client, to)))
-}
-
-/// The header for a connection of our own: LOCAL.
-pub(crate) fn for_ourselves() -> Vec<u8> {
-    encode(&ProxyHeader::with_local())
 }
 
 const ANY_V4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -74,8 +69,9 @@ mod tests {
     }
 
     #[test]
-    fn our_own_connections_are_local() {
-        assert_eq!(for_ourselves(), [SIGNATURE, &[0x20, 0, 0, 0]].concat());
-        assert_eq!(for_client(None, "10.0.0.1:1883".parse().ok()), for_ourselves());
+    fn without_a_client_it_is_local() {
+        for to in [None, "10.0.0.1:1883".parse().ok()] {
+            assert_eq!(for_client(None, to), [SIGNATURE, &[0x20, 0, 0, 0]].concat());
+        }
     }
 }

@@ -16,6 +16,7 @@
 //! | `farewell` | edges and homes leave |
 //! | `broker` | what brokers do, in order or not |
 //! | `unwell` | a broker hangs |
+//! | `proxied` | a broker is told who its clients are |
 //! | `foreign` | clients that aren't ours |
 //! | `ports` | a sidecar has no local port left |
 
@@ -33,6 +34,7 @@ mod input;
 mod kill;
 mod lonely;
 mod ports;
+mod proxied;
 mod refusal;
 mod slow;
 mod unwell;

@@ -29,8 +29,8 @@ pub trait Reach: Clone + 'static {
     /// no address of ours.
     fn reach(&self, to: &Address, from: Option<IpAddr>) -> impl Future<Output = io::Result<Self::Stream>>;
 
-    /// The other end's IP address and port, where it has such.
-    fn peer(stream: &Self::Stream) -> Option<SocketAddr>;
+    /// IP address and port of our end and of the other, where they have such.
+    fn ends(stream: &Self::Stream) -> Option<(SocketAddr, SocketAddr)>;
 
     /// Connections that can be had at once from one address of ours to this one; `None`: ports are no bound.
     fn ports(&self, to: &Address) -> Option<usize>;
@@ -114,9 +114,9 @@ impl Reach for SocketReach {
         .map(Socket::Tcp)
     }
 
-    fn peer(stream: &Socket) -> Option<SocketAddr> {
+    fn ends(stream: &Socket) -> Option<(SocketAddr, SocketAddr)> {
         match stream {
-            Socket::Tcp(stream) => stream.peer_addr().ok(),
+            Socket::Tcp(stream) => stream.local_addr().ok().zip(stream.peer_addr().ok()),
             Socket::Unix(_) => None,
         }
     }

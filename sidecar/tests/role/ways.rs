@@ -81,6 +81,23 @@ fn the_broker_is_told_who_the_client_is() {
 }
 
 #[test]
+fn a_broker_that_takes_no_local_header_is_told_where_we_are() {
+    on_a_worker(async {
+        let (listener, url) = broker().await;
+        let sidecar = Sidecar::start(&url, &["sidecar.proxy_protocol=true"]).await;
+        let mut probe = session(&listener).await;
+        assert_eq!(hears(&mut probe).await, *b"\r\n\r\n\0\r\nQUIT\n\x20\0");
+        drop(probe);
+        let mut probe = session(&listener).await;
+        assert_eq!(hears(&mut probe).await, *b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01\x7f\0\0\x01");
+        let _ports: [u8; 4] = hears(&mut probe).await;
+        assert_eq!(hears(&mut probe).await, [0x10, 0x1e]);
+        probe.write_all(&[0x20, 2, 0, 0]).await.expect("it listens");
+        sidecar.until_ready(true).await;
+    });
+}
+
+#[test]
 fn a_source_that_is_not_ours_is_said_at_the_start() {
     let error = SocketReach::new(&[Ipv4Addr::new(203, 0, 113, 1).into()]).expect_err("it's nobody's").to_string();
     assert!(error.starts_with("no connection can be made from 203.0.113.1: "), "{error}");

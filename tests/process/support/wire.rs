@@ -61,6 +61,11 @@ impl Wire {
         }
     }
 
+    /// Where it is itself.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.0.local_addr().expect("it's connected")
+    }
+
     /// The socket, for whoever wants to do with it what it doesn't.
     pub(crate) fn into_stream(self) -> TcpStream {
         self.0
