@@ -9,6 +9,7 @@ mod figure;
 pub(crate) mod machine;
 mod memory;
 mod moves;
+mod payload;
 
 use std::{error::Error, process::ExitCode};
 
@@ -30,6 +31,8 @@ pub(crate) enum Bench {
     Memory(memory::Options),
     /// What a message costs edge and origin in processor time, beside two TCP hops of HAProxy
     Cpu(cpu::Options),
+    /// How fast large payloads pass over a long way, with the window that a session has
+    Payload(payload::Options),
 }
 
 /// Runs a bench: 0 if every figure is met, else 1.
@@ -39,6 +42,7 @@ pub(crate) fn run(bench: Bench) -> ExitCode {
         Bench::Moves(options) => moves::run(&options),
         Bench::Memory(options) => memory::run(&options),
         Bench::Cpu(options) => cpu::run(&options),
+        Bench::Payload(options) => payload::run(&options),
     });
     match figures {
         Ok(figures) => {

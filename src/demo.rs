@@ -3,6 +3,7 @@
 //! | Module | Does |
 //! |---|---|
 //! | [`story`] | what happens, step by step |
+//! | [`bridge`] | two mosquittos that share their topics, for `--broker mosquitto` |
 //! | [`books`] | what edges and broker counted meanwhile |
 //! | [`verdict`] | what has to come of it |
 //! | [`console`] | lines for people |
@@ -10,6 +11,7 @@
 //! | [`interrupt`] | Ctrl-C |
 
 mod books;
+mod bridge;
 mod console;
 mod interrupt;
 mod keep;
@@ -20,9 +22,9 @@ use std::{error::Error, process::ExitCode, time::Duration};
 
 use baton_drill::{
     load::{Load, Plan, Tempo},
-    tier::{Layout, Role, Tier},
+    tier::{self, Broker, Layout, Role, Tier},
 };
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use self::{console::Console, interrupt::Interrupt, story::Story};
 use crate::bench::machine;
@@ -48,15 +50,40 @@ pub(crate) struct Options {
     /// For contrast: edges that close a client whose tunnel is lost, as a plain proxy would
     #[arg(long)]
     without_dcr: bool,
+    /// The brokers behind the tier
+    #[arg(long, default_value = "sim")]
+    broker: WhichBroker,
     /// Leave everything running afterwards, with commands to paste, until Ctrl-C
     #[arg(long)]
     keep: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum WhichBroker {
+    /// broker-sim, the homes within
+    Sim,
+    /// Two mosquittos, if it is installed, bridged to each other, with three sidecars
+    Mosquitto,
+}
+
+impl WhichBroker {
+    /// What stands behind the origins, for people.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Sim => "a broker with 3 homes",
+            Self::Mosquitto => "3 sidecars before 2 mosquittos",
+        }
+    }
 }
 
 impl Options {
     fn layout(&self) -> Result<Layout, Failure> {
         let program = machine::program()?;
         let layout = Layout { edges: EDGES, origins: ORIGINS, homes: HOMES, ..Layout::new(program) };
+        let layout = match self.broker {
+            WhichBroker::Sim => layout,
+            WhichBroker::Mosquitto => Layout { broker: Broker::Mosquitto, brokers: 2, bridged: true, ..layout },
+        };
         if !self.without_dcr {
             return Ok(layout);
         }
@@ -88,12 +115,22 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 fn play(options: &Options) -> Result<bool, Failure> {
     machine::raise_open_files()?;
     let console = Console::start();
-    let mut tier = Tier::new(options.layout()?)?;
+    let mut tier = Tier::new(options.layout()?).map_err(|error| match error {
+        // Debian's package starts a broker as well, which is in nobody's way here.
+        tier::Error::NotInstalled(program) => {
+            format!("{error}: `apt install {program}`, or leave out --broker {program}").into()
+        }
+        error => Failure::from(error),
+    })?;
     let interrupt = Interrupt::watch(tier.directory())?;
     introduce(options, &console)?;
     tier.start_all()?;
-    console
-        .step(&format!("{EDGES} edges, {ORIGINS} origins and a broker with {HOMES} homes are up, a process each"))?;
+    let words = options.broker.words();
+    console.step(&format!("{EDGES} edges, {ORIGINS} origins and {words} are up, a process each"))?;
+    if options.broker == WhichBroker::Mosquitto {
+        bridge::until_up(&tier)?;
+        console.step("broker-1 and broker-2 share their topics over a bridge")?;
+    }
     let load = Load::start(options.plan("demo", &tier, options.without_dcr))?;
     let verdict = Story { console: &console, tier: &mut tier, load, dcr: !options.without_dcr }.tell()?;
     console.blank()?;
@@ -113,7 +150,8 @@ fn play(options: &Options) -> Result<bool, Failure> {
 }
 
 fn introduce(options: &Options, console: &Console) -> Result<(), Failure> {
-    console.say("mqtt clients ---> 2 edges ===> 3 origins ===> broker with 3 homes     (all on this machine)")?;
+    let words = options.broker.words();
+    console.say(&format!("mqtt clients ---> 2 edges ===> 3 origins ===> {words}  (all on this machine)"))?;
     console.say("Each origin is deployed in turn, then one is killed. Every message is numbered.")?;
     if options.without_dcr {
         console.say(&format!(

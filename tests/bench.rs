@@ -44,3 +44,12 @@ fn memory_is_a_slope_per_role() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("--few must be less than --many"), "{text}");
 }
+
+#[test]
+fn payloads_pass_in_both_directions() {
+    let (_, text) = bench(&["payload", "--messages", "2", "--sessions", "2", "--delay", "5"]);
+    for way in ["up", "down"] {
+        assert!(text.contains(&format!("payload: {way}, per session: ")), "{text}");
+    }
+    assert_met(&text, &["payload: messages or clients that suffered"]);
+}

@@ -11,8 +11,9 @@ pub mod encode;
 
 pub use decode::{Frame, Packet, Publish};
 
-/// Bytes of one packet, header included, that a client takes from a broker: far above what any drill publishes.
-pub const PACKET_BYTES: usize = 1024 * 1024;
+/// Bytes of one packet, header included, that a client takes from a broker: twice the largest payload that any drill
+/// publishes.
+pub const PACKET_BYTES: usize = 2 * 1024 * 1024;
 
 /// Packet types (MQTT 3.1.1, 2.2.1).
 pub mod kind {

@@ -2,19 +2,30 @@
 
 use std::fmt;
 
-/// What was measured, and what it may be at most.
+/// What was measured, and what it has to be.
 #[derive(Clone, Debug)]
 pub(super) struct Figure {
     name: String,
     value: f64,
-    at_most: f64,
+    target: Target,
     unit: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    AtMost(f64),
+    AtLeast(f64),
 }
 
 impl Figure {
     /// A figure that must not exceed `at_most`; `unit` is said behind both.
     pub(super) fn at_most(name: impl Into<String>, value: f64, at_most: f64, unit: &'static str) -> Self {
-        Self { name: name.into(), value, at_most, unit }
+        Self { name: name.into(), value, target: Target::AtMost(at_most), unit }
+    }
+
+    /// A figure that must not fall short of `at_least`.
+    pub(super) fn at_least(name: impl Into<String>, value: f64, at_least: f64, unit: &'static str) -> Self {
+        Self { name: name.into(), value, target: Target::AtLeast(at_least), unit }
     }
 
     /// A number of things that must not have happened.
@@ -24,7 +35,10 @@ impl Figure {
 
     /// Whether the target is met. What is no number meets nothing.
     pub(super) fn met(&self) -> bool {
-        self.value <= self.at_most
+        match self.target {
+            Target::AtMost(most) => self.value <= most,
+            Target::AtLeast(least) => self.value >= least,
+        }
     }
 }
 
@@ -35,11 +49,14 @@ fn number(value: f64) -> String {
 
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, value, at_most, unit } = self;
+        let Self { name, value, target, unit } = self;
         let space = if unit.is_empty() { "" } else { " " };
         let verdict = if self.met() { "met" } else { "missed" };
-        let target =
-            if *at_most == 0.0 { "0".to_owned() } else { format!("at most {}{space}{unit}", number(*at_most)) };
+        let target = match target {
+            Target::AtMost(0.0) => "0".to_owned(),
+            Target::AtMost(most) => format!("at most {}{space}{unit}", number(*most)),
+            Target::AtLeast(least) => format!("at least {}{space}{unit}", number(*least)),
+        };
         write!(f, "{name}: {}{space}{unit}, target {target}, {verdict}", number(*value))
     }
 }
@@ -54,6 +71,9 @@ mod tests {
         assert_eq!(edge.to_string(), "edge memory per idle session: 1.88 KiB, target at most 4 KiB, met");
         assert_eq!(Figure::none("lost", 0.0).to_string(), "lost: 0, target 0, met");
         assert_eq!(Figure::none("lost", 2.0).to_string(), "lost: 2, target 0, missed");
-        assert!(!Figure::at_most("ratio", f64::NAN, 1.0, "").met());
+        let payload = Figure::at_least("payload, up", 4.5, 4.0, "MB/s");
+        assert_eq!(payload.to_string(), "payload, up: 4.50 MB/s, target at least 4 MB/s, met");
+        assert!(!Figure::at_least("payload, up", 3.99, 4.0, "MB/s").met());
+        assert!(!Figure::at_most("ratio", f64::NAN, 1.0, "").met() && !Figure::at_least("x", f64::NAN, 1.0, "").met());
     }
 }

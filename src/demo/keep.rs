@@ -80,8 +80,9 @@ fn show(console: &Console, tier: &Tier) -> Result<(), Failure> {
     console.blank()?;
     console.say("  process    pid      listens                metrics")?;
     for (name, _) in tier.nodes() {
-        let (pid, listens, admin) = (tier.pid(name)?, tier.address(name)?, tier.admin(name)?);
-        console.say(&format!("  {name:9}  {pid:<7}  {listens:<21}  http://{admin}/metrics"))?;
+        let (pid, listens) = (tier.pid(name)?, tier.address(name)?);
+        let metrics = tier.admin(name).map_or_else(|_| "-".to_owned(), |admin| format!("http://{admin}/metrics"));
+        console.say(&format!("  {name:9}  {pid:<7}  {listens:<21}  {metrics}"))?;
     }
     let edges = tier.edges();
     let origins = tier.names(Role::Origin);

@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use baton_drill::load::{Load, Plan};
+use baton_drill::{
+    load::{Load, Plan},
+    tier::{Broker, Layout, Tier},
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -98,7 +101,26 @@ fn port_in(line: &str) -> SocketAddr {
 
 #[test]
 fn nobody_notices_three_deploys_and_a_crash() {
-    let (lines, status) = Demo::start("passes", &[]).finish();
+    nobody_notices("passes", &[]);
+}
+
+#[test]
+fn nor_do_they_before_two_mosquittos() {
+    let layout = Layout { broker: Broker::Mosquitto, ..Layout::new(env!("CARGO_BIN_EXE_baton")) };
+    if let Err(error) = Tier::new(layout) {
+        let skips =
+            std::env::var_os("BATON_SKIPS").map(|file| fs::File::options().create(true).append(true).open(file));
+        let line = format!("nor_do_they_before_two_mosquittos: {error}");
+        eprintln!("skipped: {line}");
+        return skips.into_iter().for_each(|file| writeln!(file.unwrap(), "{line}").unwrap());
+    }
+    let lines = nobody_notices("mosquittos", &["--broker", "mosquitto"]);
+    let bridged = lines.iter().any(|line| line.contains("broker-1 and broker-2 share their topics"));
+    assert!(bridged, "{lines:#?}");
+}
+
+fn nobody_notices(name: &str, flags: &[&str]) -> Vec<String> {
+    let (lines, status) = Demo::start(name, flags).finish();
     let text = lines.join("\n");
     assert!(status.success(), "{text}");
     assert!(lines.iter().all(|line| line.is_ascii() && line.len() <= WIDTH && !line.contains('\x1b')), "{text}");
@@ -112,6 +134,7 @@ fn nobody_notices_three_deploys_and_a_crash() {
     for word in ["dropped", "lost", "duplicated", "reordered", "new CONNECTs", "wills"] {
         assert_eq!(number(tail, word), 0, "{text}");
     }
+    lines
 }
 
 #[test]

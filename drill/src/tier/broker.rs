@@ -48,6 +48,8 @@ pub(super) struct Place<'a> {
     pub(super) internal: SocketAddr,
     /// The tier's directory.
     pub(super) directory: &'a Path,
+    /// Brokers that it is to share its topics with: name and address. They don't know of it.
+    pub(super) peers: &'a [(String, SocketAddr)],
 }
 
 impl Place<'_> {

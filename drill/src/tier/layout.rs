@@ -51,6 +51,8 @@ pub struct Layout {
     pub broker: Broker,
     /// Number of broker processes, each with topics of its own; homes are dealt out to them in turn. At least one.
     pub brokers: u16,
+    /// Whether those share their topics nevertheless: the first is bridged to each further one. Mosquitto only.
+    pub bridged: bool,
     /// Further settings: role, key, value.
     pub settings: Vec<(Role, String, String)>,
 }
@@ -59,7 +61,16 @@ impl Layout {
     /// One edge, one origin, one broker-sim with one home.
     pub fn new(binary: impl Into<PathBuf>) -> Self {
         let binary = binary.into();
-        Self { binary, edges: 1, origins: 1, homes: 1, broker: Broker::Sim, brokers: 1, settings: Vec::new() }
+        Self {
+            binary,
+            edges: 1,
+            origins: 1,
+            homes: 1,
+            broker: Broker::Sim,
+            brokers: 1,
+            bridged: false,
+            settings: Vec::new(),
+        }
     }
 
     /// With a setting for every process of a role.
@@ -77,13 +88,15 @@ impl Layout {
         let mut nodes = Vec::new();
         let mut brokers = Vec::new();
         let processes = if matches!(self.broker, Broker::At(_)) { 0 } else { self.brokers };
-        for (nth, (name, listen)) in making.addresses("broker", processes)?.into_iter().enumerate() {
+        let addresses = making.addresses("broker", processes)?;
+        for (nth, (name, listen)) in addresses.iter().cloned().enumerate() {
             brokers.push(listen);
+            let peers = if self.bridged && nth == 0 { &addresses[1..] } else { &[] };
             let own = homes.iter().skip(nth).step_by(processes.into()).cloned().collect();
             match self.broker {
                 Broker::Sim => nodes.push(making.broker_sim(name, listen, own)?),
                 Broker::At(_) => {}
-                foreign => nodes.push(making.foreign(foreign, name, listen)?),
+                foreign => nodes.push(making.foreign(foreign, name, listen, peers)?),
             }
         }
         if let Broker::At(address) = self.broker {
@@ -167,9 +180,15 @@ impl Making<'_> {
         self.node(Role::Sidecar, name.to_owned(), listen, own)
     }
 
-    fn foreign(&mut self, broker: Broker, name: String, listen: SocketAddr) -> Result<Node, Error> {
-        let internal = self.address()?;
-        let (foreign, own) = broker.foreign(&Place { name: &name, listen, internal, directory: self.directory })?;
+    fn foreign(
+        &mut self,
+        broker: Broker,
+        name: String,
+        listen: SocketAddr,
+        peers: &[(String, SocketAddr)],
+    ) -> Result<Node, Error> {
+        let place = Place { name: &name, listen, internal: self.address()?, directory: self.directory, peers };
+        let (foreign, own) = broker.foreign(&place)?;
         let node = self.bare(Role::Broker, name, listen, own);
         Ok(Node { foreign: Some(foreign), ..node })
     }

@@ -1,16 +1,21 @@
-//! Mosquitto.
+//! Mosquitto, alone or bridged to others.
 
-use super::{Error, Foreign, Place, Settings, program, text};
+use std::{fmt::Write, net::SocketAddr};
+
+use super::{Error, Foreign, Place, Settings, io_error, program, text};
 
 pub(super) fn foreign(place: &Place<'_>) -> Result<(Foreign, Settings), Error> {
     let configuration = place.path("conf");
+    let bridges = place.path("bridges");
+    std::fs::create_dir_all(&bridges).map_err(io_error(format!("creating {}", bridges.display())))?;
     let foreign = Foreign {
         command: vec![text(&program("mosquitto")?), "-c".into(), text(&configuration)],
         environment: Vec::new(),
         configuration,
         between: " ",
         connected: "New client connected",
-        files: Vec::new(),
+        // A directory of its own, since the order of these lines matters.
+        files: vec![(bridges.join("bridges.conf"), place.peers.iter().map(bridge).collect())],
     };
     let settings = vec![
         ("listener", format!("{} {}", place.listen.port(), place.listen.ip())),
@@ -25,6 +30,27 @@ pub(super) fn foreign(place: &Place<'_>) -> Result<(Foreign, Settings), Error> {
         ("max_inflight_messages", "0".to_owned()),
         // Started by root, it would become a user who can't read its files.
         ("user", "root".to_owned()),
+        ("include_dir", text(&bridges)),
     ];
     Ok((foreign, settings))
+}
+
+/// All topics pass both ways (mosquitto.conf(5), "Configuring Bridges"). Brokers that are bridged without a circle don't
+/// echo: each leaves out whom it has a message from.
+fn bridge((peer, address): &(String, SocketAddr)) -> String {
+    let mut lines = String::new();
+    for (key, value) in [
+        ("connection", peer.clone()),
+        ("address", address.to_string()),
+        ("topic", "# both 2".to_owned()),
+        // What is published while the other is away arrives later.
+        ("cleansession", "false".to_owned()),
+        ("try_private", "true".to_owned()),
+        ("notifications", "false".to_owned()),
+        ("remote_clientid", format!("bridge-to-{peer}")),
+        ("restart_timeout", "1".to_owned()),
+    ] {
+        writeln!(lines, "{key} {value}").expect("a String takes whatever is written to it");
+    }
+    lines
 }
