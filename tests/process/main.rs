@@ -1,5 +1,5 @@
-//! Tests with real processes: a tier of edges, origins and homes before a real and before a simulated broker, clients
-//! of several makes, and faults.
+//! Tests with real processes: a tier of edges, origins and homes before a real and before a simulated broker, counted
+//! clients, and faults. Clients and brokers of other makes are in `tests/interop`.
 //!
 //! | Module | What happens |
 //! |---|---|
@@ -17,7 +17,6 @@
 //! | `broker` | what brokers do, in order or not |
 //! | `unwell` | a broker hangs |
 //! | `proxied` | a broker is told who its clients are |
-//! | `foreign` | clients that aren't ours |
 //! | `ports` | a sidecar has no local port left |
 
 #[macro_use]
@@ -28,7 +27,6 @@ mod broker;
 mod bytes;
 mod drain;
 mod farewell;
-mod foreign;
 mod hang;
 mod input;
 mod kill;

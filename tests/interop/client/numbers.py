@@ -1,8 +1,9 @@
-"""A subscriber and a publisher of paho-mqtt's, at an edge: numbers.py PORT VERSION.
+"""A subscriber and a publisher of paho-mqtt's: numbers.py NAME SUBSCRIBER_PORT PUBLISHER_PORT VERSION QOS.
 
-Each line on standard input is a number of messages to publish, of all qualities of service in turn. Each is answered
-with a line on standard output when all of them have come, exactly once and in order. Whatever shouldn't be ends this
-program with a line that says what it was.
+"ready" on standard output says that both are connected and the one has subscribed. Each line on standard input is a
+number of messages to publish, of all qualities of service up to QOS in turn. Each is answered with its number when all of
+them have come, exactly once and in order, and been acknowledged. Whatever shouldn't be ends this program with a line that
+says what it was.
 """
 
 import os
@@ -11,12 +12,12 @@ import sys
 
 from paho.mqtt import client as mqtt
 
-PATIENCE = 60
+PATIENCE = 30
 # Messages under way; two in three of them have a handshake.
 GROUP = 24
-TOPIC = "paho/numbers"
 
-port, version = int(sys.argv[1]), int(sys.argv[2])
+NAME = sys.argv[1]
+SUBSCRIBER_PORT, PUBLISHER_PORT, VERSION, QOS = map(int, sys.argv[2:])
 events = queue.Queue()
 
 
@@ -25,11 +26,11 @@ def fail(what):
     os._exit(1)
 
 
-def client(name):
+def client(role, port):
     made = mqtt.Client(
         mqtt.CallbackAPIVersion.VERSION2,
-        client_id=f"paho-{name}-{version}",
-        protocol=version,
+        client_id=f"{NAME}-{role}",
+        protocol=VERSION,
         reconnect_on_failure=False,
     )
     made.on_connect = lambda c, u, f, reason, p: events.put(("connected", reason.is_failure))
@@ -53,12 +54,13 @@ def expect(wanted):
 
 # Messages of one quality of service come in order; between two of them none is promised.
 received = queue.Queue()
-subscriber = client("subscriber")
-subscriber.on_subscribe = lambda c, u, m, reasons, p: events.put(("subscribed", any(r.is_failure for r in reasons)))
+subscriber = client("subscriber", SUBSCRIBER_PORT)
+subscriber.on_subscribe = lambda c, u, m, reasons, p: events.put(("granted", [reason.value for reason in reasons]))
 subscriber.on_message = lambda c, u, message: received.put((message.qos, int(message.payload)))
-subscriber.subscribe(TOPIC, qos=2)
-expect(("subscribed", False))
-publisher = client("publisher")
+subscriber.subscribe(NAME, qos=QOS)
+expect(("granted", [QOS]))
+publisher = client("publisher", PUBLISHER_PORT)
+print("ready", flush=True)
 
 following = [0, 1, 2]
 number = 0
@@ -69,7 +71,7 @@ for line in sys.stdin:
         # With more than 20 handshakes open paho lets a new message overtake those that wait for one to end.
         if len(sent) >= GROUP:
             sent[-GROUP].wait_for_publish(PATIENCE)
-        sent.append(publisher.publish(TOPIC, str(number), qos=number % 3))
+        sent.append(publisher.publish(NAME, str(number), qos=number % (QOS + 1)))
         number += 1
     for _ in range(batch):
         try:
@@ -78,7 +80,7 @@ for line in sys.stdin:
             fail("a message is missing")
         if got != following[qos]:
             fail(f"QoS {qos}: {got} came instead of {following[qos]}")
-        following[qos] += 3
+        following[qos] += QOS + 1
     for message in sent:
         message.wait_for_publish(PATIENCE)
         if not message.is_published():
