@@ -88,6 +88,14 @@ impl Foreign {
 }
 
 impl Broker {
+    /// How a sidecar is to ask whether it is well: in MQTT 3.1.1, if it speaks that.
+    pub(super) fn probe(self) -> &'static str {
+        match self {
+            Self::Rumqttd5 | Self::At(_) => "connect",
+            _ => "mqtt",
+        }
+    }
+
     /// The program and its settings.
     pub(super) fn foreign(self, place: &Place<'_>) -> Result<(Foreign, Settings), Error> {
         match self {

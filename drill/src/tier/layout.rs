@@ -104,7 +104,7 @@ impl Layout {
         }
         if self.broker != Broker::Sim {
             for ((name, listen), broker) in homes.iter().zip(brokers.iter().cycle()) {
-                nodes.push(making.sidecar(name, *listen, *broker, !matches!(self.broker, Broker::At(_)))?);
+                nodes.push(making.sidecar(name, *listen, *broker, self.broker.probe())?);
             }
         }
         let homes = homes.iter().map(|(home, address)| (format!("origin.homes.{home}"), address.to_string()));
@@ -163,14 +163,7 @@ impl Making<'_> {
         Ok(Node { homes, ..node })
     }
 
-    fn sidecar(
-        &mut self,
-        name: &str,
-        listen: SocketAddr,
-        broker: SocketAddr,
-        speaks_mqtt: bool,
-    ) -> Result<Node, Error> {
-        let probe = if speaks_mqtt { "mqtt" } else { "connect" };
+    fn sidecar(&mut self, name: &str, listen: SocketAddr, broker: SocketAddr, probe: &str) -> Result<Node, Error> {
         let own = [
             ("anchor.name", name.to_owned()),
             ("anchor.listen", listen.to_string()),
