@@ -119,26 +119,25 @@ pub(crate) fn all() -> Vec<Part> {
     parts
 }
 
-/// What has to come next, for a client that hears the numbers of its messages.
+/// What has to come next, for a client that hears the numbers of its messages: the next by quality of service that they
+/// were published at.
 #[derive(Debug)]
 struct Following {
-    /// Qualities of service in turn.
-    qualities: usize,
-    /// By quality of service.
-    next: [usize; 3],
+    next: Vec<usize>,
 }
 
 impl Following {
     fn new(qos: Qos) -> Self {
-        Self { qualities: usize::from(qos.level()) + 1, next: [0, 1, 2] }
+        Self { next: (0..=usize::from(qos.level())).collect() }
     }
 
-    fn hears(&mut self, qos: u8, number: usize) -> Told {
-        let next = self.next.get_mut(usize::from(qos)).ok_or("no such quality of service")?;
+    fn hears(&mut self, number: usize) -> Told {
+        let qualities = self.next.len();
+        let next = &mut self.next[number % qualities];
         if number != *next {
-            return Err(format!("QoS {qos}: {number} came instead of {next}"));
+            return Err(format!("QoS {}: {number} came instead of {next}", number % qualities));
         }
-        *next += self.qualities;
+        *next += qualities;
         Ok(())
     }
 }

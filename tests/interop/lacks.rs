@@ -2,15 +2,12 @@
 
 use baton_drill::tier::Broker;
 
-use crate::client::{Part, Version};
+use crate::client::{self, Part, Version};
 
-/// A client that fails before a broker.
+/// Clients that fail before a broker: all that speak this version, from this quality of service on.
 pub(crate) struct Lack {
     broker: Broker,
     version: Version,
-    /// Of these clients; of all if there is none.
-    clients: &'static [&'static str],
-    /// From this quality of service on.
     from: u8,
     pub(crate) reason: &'static str,
 }
@@ -31,15 +28,23 @@ const LACKS: &[Lack] = &[
 ];
 
 const fn lack(broker: Broker, version: Version, from: u8, reason: &'static str) -> Lack {
-    Lack { broker, version, clients: &[], from, reason }
+    Lack { broker, version, from, reason }
 }
 
 impl Lack {
     /// Why this client fails before this broker, if it is known to.
     pub(crate) fn of(broker: Broker, part: &Part) -> Option<&'static Self> {
-        LACKS.iter().find(|lack| {
-            let concerned = lack.clients.is_empty() || lack.clients.contains(&part.name);
-            lack.broker == broker && lack.version == part.version && concerned && part.qos.level() >= lack.from
-        })
+        LACKS.iter().find(|lack| lack.broker == broker && lack.concerns(part))
+    }
+
+    fn concerns(&self, part: &Part) -> bool {
+        self.version == part.version && part.qos.level() >= self.from
+    }
+}
+
+#[test]
+fn a_client_shows_each_of_them() {
+    for lack in LACKS {
+        assert!(client::all().iter().any(|part| lack.concerns(part)), "{:?}: {}", lack.broker, lack.reason);
     }
 }

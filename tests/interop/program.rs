@@ -36,7 +36,7 @@ impl Program {
         let input = self.input.as_mut().ok_or("it was told to end")?;
         let told = writeln!(input, "{line}").and_then(|()| input.flush());
         // What it last said tells more.
-        told.or_else(|error| Err(self.output.try_iter().last().unwrap_or(error.to_string())))
+        told.map_err(|error| self.output.try_iter().last().unwrap_or(error.to_string()))
     }
 
     /// The next line that it says.

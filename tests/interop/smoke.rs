@@ -28,6 +28,7 @@ fn every_client(broker: Broker) {
     let parts: Vec<_> = client::all().into_iter().filter(is_here).collect();
     let Some(mut tier) = start(layout(broker, 2)) else { return };
     let playing: Vec<_> = parts.iter().filter_map(|part| as_far_as_it_goes(broker, part)).collect();
+    assert!(!playing.is_empty(), "nobody plays");
     through_faults(&mut tier, &playing);
     without_baton(broker, tier.address("broker-1").expect("it has one"), &parts, &playing);
 }

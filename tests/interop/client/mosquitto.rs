@@ -1,14 +1,20 @@
 //! `mosquitto_pub`, which publishes what it reads, and `mosquitto_sub`, which writes what it hears.
 
-use std::process::Command;
+use std::{mem, process::Command};
 
 use super::{Client, Seat, Told, Version};
 use crate::program::Program;
 
 struct Mosquitto {
     publisher: Program,
-    subscriber: Program,
     published: usize,
+    subscriber: Subscriber,
+}
+
+struct Subscriber {
+    program: Program,
+    /// Whether it has begun to.
+    connected: bool,
     heard: usize,
 }
 
@@ -34,17 +40,29 @@ pub(super) fn start(seat: &Seat) -> Told<Box<dyn Client>> {
     };
     // With -d it tells of its subscription, and of much else.
     let subscriber = Program::start(command("mosquitto_sub", "sub", seat.subscriber.port()).arg("-d"));
-    loop {
-        let line = subscriber.line()?;
-        match line.strip_prefix("Subscribed ") {
-            Some(granted) if granted.ends_with(&format!(": {qos}")) => break,
-            Some(granted) => return Err(format!("asked for QoS {qos}, {granted}")),
-            None if line.starts_with("Connection error") => return Err(line),
-            None => {}
-        }
+    let mut subscriber = Subscriber { program: subscriber, connected: false, heard: 0 };
+    let granted = subscriber.hears("Subscribed ")?;
+    if !granted.ends_with(&format!(": {qos}")) {
+        return Err(format!("asked for QoS {qos}, granted {granted}"));
     }
     let publisher = Program::start(command("mosquitto_pub", "pub", seat.publisher.port()).arg("-l"));
-    Ok(Box::new(Mosquitto { publisher, subscriber, published: 0, heard: 0 }))
+    Ok(Box::new(Mosquitto { publisher, subscriber, published: 0 }))
+}
+
+impl Subscriber {
+    /// What follows this in the next line that begins with it.
+    fn hears(&mut self, word: &str) -> Told<String> {
+        loop {
+            let line = self.program.line()?;
+            if let Some(rest) = line.strip_prefix(word) {
+                return Ok(rest.to_owned());
+            }
+            // It would go on for ever.
+            if line.ends_with("sending CONNECT") && mem::replace(&mut self.connected, true) {
+                return Err("it connects again".into());
+            }
+        }
+    }
 }
 
 impl Client for Mosquitto {
@@ -57,21 +75,19 @@ impl Client for Mosquitto {
     }
 
     fn has_all(&mut self) -> Told {
-        while self.heard < self.published {
-            let line = self.subscriber.line()?;
-            if let Some(number) = line.strip_prefix("line ") {
-                if number.parse() != Ok(self.heard) {
-                    return Err(format!("{number} came instead of {}", self.heard));
-                }
-                self.heard += 1;
+        while self.subscriber.heard < self.published {
+            let number = self.subscriber.hears("line ")?;
+            if number.parse() != Ok(self.subscriber.heard) {
+                return Err(format!("{number} came instead of {}", self.subscriber.heard));
             }
+            self.subscriber.heard += 1;
         }
         Ok(())
     }
 
     fn leave(self: Box<Self>) -> Told {
         self.publisher.ends()?;
-        self.subscriber.terminate()?;
-        self.subscriber.ends()
+        self.subscriber.program.terminate()?;
+        self.subscriber.program.ends()
     }
 }
