@@ -47,7 +47,7 @@ mod ports;
 mod samples;
 mod watchdog;
 
-pub use broker::Broker;
+pub use broker::{Broker, PASSWORD, USER};
 pub use layout::{Layout, Role};
 use node::Node;
 use patience::Patience;

@@ -1,7 +1,8 @@
 //! Brokers: which there are, and what those that aren't ours are started with.
 //!
-//! Each is told the same: listen on one loopback address, let anybody in, and have no limit that a load could meet. The
-//! ledger would call a message that a full queue dropped lost, and wouldn't know whose doing it was.
+//! Each is told the same: listen on one loopback address, let anybody in who gives no name, know one user where it can do
+//! both, and have no limit that a load could meet. The ledger would call a message that a full queue dropped
+//! lost, and wouldn't know whose doing it was.
 
 use std::{
     collections::BTreeMap,
@@ -35,6 +36,11 @@ pub enum Broker {
     /// Whatever listens there, such as a recorder, in MQTT or not; no process of the tier, but a sidecar per home.
     At(SocketAddr),
 }
+
+/// Whom brokers know by a name and a password.
+pub const USER: &str = "baton";
+/// The user's password.
+pub const PASSWORD: &str = "right horse";
 
 /// Keys and values of a configuration.
 pub(super) type Settings = Vec<(&'static str, String)>;

@@ -1,12 +1,12 @@
-// Aedes as a program: aedes.js FILE, with a setting in each line of the file, as "key value". `listen` is an address;
-// every other key is a number that Aedes knows.
+// Aedes as a program: aedes.js FILE, with a setting in each line of the file, as "key value". `listen` is an address,
+// `user` and `password` are those of the one whom it knows; every other key is a number that Aedes knows.
 const { readFileSync } = require('node:fs')
 const { createServer } = require('node:net')
 
 const settings = Object.fromEntries(
-  readFileSync(process.argv[2], 'utf8').trimEnd().split('\n').map((line) => line.split(' '))
+  readFileSync(process.argv[2], 'utf8').trimEnd().split('\n').map((line) => line.split(/ (.*)/, 2))
 )
-const { listen, ...limits } = settings
+const { listen, user, password, ...limits } = settings
 const [host, port] = listen.split(':')
 
 const start = async () => {
@@ -14,6 +14,9 @@ const start = async () => {
   const { Aedes } = await import(require.resolve('aedes'))
   const numbers = Object.entries(limits).map(([key, value]) => [key, Number(value)])
   const broker = await Aedes.createBroker(Object.fromEntries(numbers))
+  // Who gives no name is let in.
+  broker.authenticate = (client, name, word, done) =>
+    done(null, name == null || (name === user && String(word) === password))
   broker.on('clientReady', (client) => console.log('client ready:', client.id))
   broker.on('clientError', (client, error) => console.log('client error:', client.id, error.message))
   broker.on('connectionError', (client, error) => console.log('connection error:', client.id, error.message))

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Error, Foreign, Place, Settings, program, text, tools};
+use super::{Error, Foreign, PASSWORD, Place, Settings, USER, program, text, tools};
 
 const PROGRAM: &str = include_str!("aedes.js");
 
@@ -20,6 +20,8 @@ pub(super) fn foreign(place: &Place<'_>) -> Result<(Foreign, Settings), Error> {
     };
     let settings = vec![
         ("listen", place.listen.to_string()),
+        ("user", USER.to_owned()),
+        ("password", PASSWORD.to_owned()),
         // Packets of a client that isn't connected yet, in place of 42.
         ("queueLimit", "10000".to_owned()),
         // QoS 2 messages under way from one client, in place of 1,000: 0 is no limit.

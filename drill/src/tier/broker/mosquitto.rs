@@ -2,24 +2,33 @@
 
 use std::{fmt::Write, net::SocketAddr};
 
-use super::{Error, Foreign, Place, Settings, io_error, program, text};
+use super::{Error, Foreign, Place, Settings, USER, io_error, program, text};
+
+/// The password as `mosquitto_passwd` writes it.
+const HASH: &str =
+    "$7$101$jpm2G/8wR5VOWQaF$Au/5rlNlLVMDtdKMHIbk7CIszu9oZ9GjO99UA0ftlwD3Ajl3xc2HXmqS8nCUjzfQv2qHD2mkczyeD0JQyPt/ng==";
 
 pub(super) fn foreign(place: &Place<'_>) -> Result<(Foreign, Settings), Error> {
     let configuration = place.path("conf");
     let bridges = place.path("bridges");
     std::fs::create_dir_all(&bridges).map_err(io_error(format!("creating {}", bridges.display())))?;
+    let passwords = place.path("passwords");
     let foreign = Foreign {
         command: vec![text(&program("mosquitto")?), "-c".into(), text(&configuration)],
         environment: Vec::new(),
         configuration,
         between: " ",
         connected: "New client connected",
-        // A directory of its own, since the order of these lines matters.
-        files: vec![(bridges.join("bridges.conf"), place.peers.iter().map(bridge).collect())],
+        files: vec![
+            (passwords.clone(), format!("{USER}:{HASH}\n")),
+            // In a directory of its own, since the order of its lines matters.
+            (bridges.join("bridges.conf"), place.peers.iter().map(bridge).collect()),
+        ],
     };
     let settings = vec![
         ("listener", format!("{} {}", place.listen.port(), place.listen.ip())),
         ("allow_anonymous", "true".to_owned()),
+        ("password_file", text(&passwords)),
         ("persistence", "false".to_owned()),
         // It logs each connection, which tests count.
         ("log_dest", "stderr".to_owned()),

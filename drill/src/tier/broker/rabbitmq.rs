@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Error, Foreign, Place, Settings, program, text};
+use super::{Error, Foreign, PASSWORD, Place, Settings, USER, program, text};
 
 /// The server's own script. Debian's on the PATH becomes another user in another session, where no drill finds it.
 const SCRIPT: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
@@ -52,8 +52,11 @@ pub(super) fn foreign(place: &Place<'_>) -> Result<(Foreign, Settings), Error> {
         ("mqtt.listeners.tcp.1", place.listen.to_string()),
         ("mqtt.tcp_listen_options.nodelay", "true".to_owned()),
         ("mqtt.allow_anonymous", "true".to_owned()),
-        ("mqtt.default_user", "guest".to_owned()),
-        ("mqtt.default_pass", "guest".to_owned()),
+        // Who gives no name is taken for its one user.
+        ("default_user", USER.to_owned()),
+        ("default_pass", PASSWORD.to_owned()),
+        ("mqtt.default_user", USER.to_owned()),
+        ("mqtt.default_pass", PASSWORD.to_owned()),
         // Deliveries under way to one client. Their number is no limit on the queue behind them.
         ("mqtt.prefetch", "1000".to_owned()),
     ];

@@ -26,6 +26,7 @@ pub(super) fn foreign(place: &Place<'_>, version: &'static str) -> Result<(Forei
     Ok((foreign, settings))
 }
 
+/// Without users: where it knows any, it lets in nobody else.
 fn listener(place: &Place<'_>) -> String {
     // Bytes of payload in a packet, in place of 20 KiB, and QoS 1 and 2 messages under way to one client.
     let connections = "{ connection_timeout_ms = 60000, max_payload_size = 268435455, max_inflight_count = 1000, \
