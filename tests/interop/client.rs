@@ -8,7 +8,7 @@ use baton_drill::mqtt::Qos;
 mod counted;
 mod mosquitto;
 mod rumqttc;
-mod script;
+pub(crate) mod script;
 
 /// A version of MQTT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

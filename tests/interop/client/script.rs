@@ -17,7 +17,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn python() -> Command {
+pub(crate) fn python() -> Command {
     let python = std::env::var_os("BATON_PYTHON").map(PathBuf::from);
     Command::new(python.unwrap_or_else(|| root().join("target/tools/python/bin/python")))
 }
@@ -36,7 +36,7 @@ fn has(command: &mut Command, package: &str) -> Told {
     found.then_some(()).ok_or(format!("{package} is not installed; test.sh installs it"))
 }
 
-pub(super) fn paho_is_installed() -> Told {
+pub(crate) fn paho_is_installed() -> Told {
     has(python().args(["-c", "import paho.mqtt"]), "paho-mqtt")
 }
 
