@@ -91,7 +91,7 @@ npm_packages() {
 }
 
 # Without --locked: with the dependencies that it was released with it doesn't compile any more.
-rumqttd() {
+cargo_rumqttd() {
     command -v rumqttd >/dev/null && return 0
     cargo install --quiet --debug --no-default-features --root "$tools" rumqttd@0.20.0 >"$logs/rumqttd.log" 2>&1 ||
         skip rumqttd "cargo couldn't install it: see target/test-logs/rumqttd.log"
@@ -118,7 +118,7 @@ tests() {
 debian_packages
 python_packages
 npm_packages
-rumqttd
+cargo_rumqttd
 step format cargo fmt --all --check
 step clippy cargo clippy --workspace --all-targets --locked -- -D warnings
 step dependencies dependencies
