@@ -27,7 +27,7 @@ use tracing::{info, warn};
 
 use crate::{
     config::{Config, Probe},
-    probe::{self, Answer},
+    probe::{self, Answer, Form},
     proxy,
     routes::{Place, Routes},
 };
@@ -63,9 +63,8 @@ struct Shared<R> {
     /// All addresses, for people.
     addresses: String,
     ready: Ready,
-    /// Whether a probe's PROXY header says LOCAL, as it should, or names its own two ends. RabbitMQ before 3.11.19 and
-    /// 3.12.1 takes no LOCAL (rabbitmq-server#8654), so each is tried in turn until there is an answer.
-    says_local: Cell<bool>,
+    /// How the next probe asks.
+    form: Cell<Form>,
     /// At which of its addresses it was well when it was last asked.
     well_at: Cell<usize>,
     /// Whether it was; unknown at first.
@@ -92,7 +91,7 @@ impl<R: Reach> Broker<R> {
             client_id: format!("baton-probe-{}", config.name),
             addresses: config.brokers.iter().map(Address::to_string).collect::<Vec<_>>().join(", "),
             ready,
-            says_local: Cell::new(true),
+            form: Cell::new(Form::USUAL),
             well_at: Cell::new(0),
             up: Cell::new(None),
             up_shown,
@@ -141,14 +140,14 @@ impl<R: Reach> Shared<R> {
                 Err(why) => last = why,
             }
         }
-        self.says_local.set(!self.says_local.get());
         Err(last)
     }
 
     async fn ask_at(&self, to: &Address, from: Option<std::net::IpAddr>) -> Result<Option<R::Stream>, String> {
         let mut stream = self.reach.reach(to, from).await.map_err(|e| e.to_string())?;
+        let form = self.form.get();
         if self.proxy_protocol {
-            let (ours, brokers) = R::ends(&stream).filter(|_| !self.says_local.get()).unzip();
+            let (ours, brokers) = R::ends(&stream).filter(|_| !form.says_local).unzip();
             stream.write_all(&proxy::for_client(ours, brokers)).await.map_err(|e| e.to_string())?;
         }
         match self.probe {
@@ -156,8 +155,14 @@ impl<R: Reach> Shared<R> {
             Probe::Mqtt { every } => {
                 // As clients do: a broker may let one go that is silent for one and a half of these.
                 let keep_alive = u16::try_from(every.as_secs() * 3).unwrap_or(u16::MAX);
-                let answer = probe::connect(&mut stream, &self.client_id, keep_alive).await?;
-                Ok((answer == Answer::Taken).then_some(stream))
+                let asked = probe::connect(&mut stream, form, &self.client_id, keep_alive).await;
+                match asked {
+                    Ok(Answer::Taken) => return Ok(Some(stream)),
+                    // It may be the version that it doesn't take.
+                    Ok(Answer::NotTaken) => self.form.set(Form { version_5: false, ..form }),
+                    Err(_) => self.form.set(form.next(self.proxy_protocol)),
+                }
+                asked.map(|_| None)
             }
         }
     }

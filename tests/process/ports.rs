@@ -74,6 +74,7 @@ fn put_off(tier: &Tier) -> f64 {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "real processes keep real time")]
 fn whoever_finds_no_port_waits_for_one() {
     with_few_ports(|| {
         let Some(tier) = tier() else { return };

@@ -94,10 +94,10 @@ impl Foreign {
 }
 
 impl Broker {
-    /// How a sidecar is to ask whether it is well: in MQTT 3.1.1, if it speaks that.
+    /// How a sidecar is to ask whether it is well: in MQTT, if it speaks that.
     pub(super) fn probe(self) -> &'static str {
         match self {
-            Self::Rumqttd5 | Self::At(_) => "connect",
+            Self::At(_) => "connect",
             _ => "mqtt",
         }
     }
