@@ -35,10 +35,12 @@ pub(super) fn foreign(place: &Place<'_>) -> Result<(Foreign, Settings), Error> {
             (
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
                 format!(
-                    "-sname {node} -start_epmd false -erl_epmd_port {port} -kernel inet_dist_use_interface {{127,0,0,1}} \
+                    "-sname {node} -erl_epmd_port {port} -kernel inet_dist_use_interface {{127,0,0,1}} \
                      inet_dist_listen_min {port} inet_dist_listen_max {port}"
                 ),
             ),
+            // For every program of Erlang's, not for the server alone: each minute it starts another, to have epmd started.
+            ("ERL_FLAGS", "-start_epmd false".into()),
             // The script becomes the server, which gets the signals, in place of watching over it.
             ("RUNNING_UNDER_SYSTEMD", "true".into()),
         ],
