@@ -3,7 +3,9 @@
 //! | Module | Holds |
 //! |---|---|
 //! | `config` | the sections `[sidecar]` and `[anchor]` |
-//! | `broker` | a connection to the broker for each session, and whether it is well |
+//! | `broker` | a connection to the broker for each session |
+//! | `connection` | such a connection |
+//! | `watch` | whether the broker is well |
 //! | `routes` | the ways there, and how many connections each has room for |
 //! | `proxy` | the PROXY protocol, which tells the broker who the client is |
 //! | `probe` | asking the broker in MQTT |
@@ -11,10 +13,12 @@
 
 mod broker;
 mod config;
+mod connection;
 mod probe;
 mod proxy;
 mod routes;
 mod sidecar;
+mod watch;
 
 pub use config::{Config, Probe};
 pub use sidecar::run;
