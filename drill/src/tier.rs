@@ -262,6 +262,16 @@ impl Tier {
         Ok(())
     }
 
+    /// The configuration that a real broker is started with.
+    ///
+    /// # Errors
+    /// If there is no such process, or it is one of ours.
+    pub fn configuration(&self, name: &str) -> Result<String, Error> {
+        let node = self.node(name)?;
+        let foreign = node.foreign.as_ref().ok_or_else(|| Error::NoSuchNode(format!("broker {name}")))?;
+        Ok(foreign.lines(&node.settings))
+    }
+
     /// The process id, while it runs.
     ///
     /// # Errors

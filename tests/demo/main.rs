@@ -220,10 +220,14 @@ fn words(line: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_readme_s_commands_are_understood() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let commands: Vec<_> = readme.lines().filter_map(|line| line.strip_prefix("baton ")).collect();
-    assert_eq!(commands.len(), 4, "{commands:?}");
+fn the_documents_commands_are_understood() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages =
+        ["README", "docs/brokers/mosquitto", "docs/brokers/rabbitmq", "docs/brokers/aedes", "docs/brokers/rumqttd"];
+    let texts: Vec<_> = pages.iter().map(|page| fs::read_to_string(root.join(format!("{page}.md"))).unwrap()).collect();
+    let commands: Vec<_> =
+        texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("baton ")).collect();
+    assert!(commands.len() >= 4 * pages.len(), "{commands:?}");
     for command in commands {
         let output = Command::new(env!("CARGO_BIN_EXE_baton")).args(words(command)).arg("--check").output().unwrap();
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));

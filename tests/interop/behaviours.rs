@@ -33,19 +33,19 @@ before! {
 }
 
 /// All lines of what broker-sim doesn't do by itself; so for each broker.
-const BROKER_SIM: &[&str] = &[
+pub(crate) const BROKER_SIM: &[&str] = &[
     // It knows no users.
     "absent wrong_password@3.1: it takes any password",
     "absent wrong_password@3.1.1: it takes any password",
     "absent wrong_password@5: it takes any password",
 ];
 
-const MOSQUITTO: &[&str] = &[
+pub(crate) const MOSQUITTO: &[&str] = &[
     // 2.0.11 takes the connection for closed already when it is about to send DISCONNECT on it.
     "fails client_takeover_with_a_word@5: DISCONNECT None, after the middle",
 ];
 
-const RABBITMQ: &[&str] = &[
+pub(crate) const RABBITMQ: &[&str] = &[
     // 3.10 stumbles over the CONNECT before it could refuse it.
     "absent MQTT 5: its answer is the end",
     "absent qos_2@3.1: it grants QoS 1 for 2",
@@ -57,7 +57,7 @@ const RABBITMQ: &[&str] = &[
     "fails will_of_who_is_taken_over@3.1.1: message b'end' instead of b'taken over', after the middle",
 ];
 
-const AEDES: &[&str] = &[
+pub(crate) const AEDES: &[&str] = &[
     "absent MQTT 5: its answer is 0001",
     // It makes up a name.
     "fails no_client_id_to_keep@3.1.1: CONNACK 0000 instead of 0002, before the middle",
@@ -65,7 +65,7 @@ const AEDES: &[&str] = &[
     "fails unacknowledged_again@3.1.1: marked as sent again False instead of True, after the middle",
 ];
 
-const RUMQTTD: &[&str] = &[
+pub(crate) const RUMQTTD: &[&str] = &[
     "absent MQTT 3.1: its answer is the end",
     // That has another port.
     "absent MQTT 5: its answer is the end",
@@ -77,7 +77,7 @@ const RUMQTTD: &[&str] = &[
     "fails unacknowledged_again@3.1.1: marked as sent again False instead of True, after the middle",
 ];
 
-const RUMQTTD_5: &[&str] = &[
+pub(crate) const RUMQTTD_5: &[&str] = &[
     "absent MQTT 3.1: its answer is the end",
     "absent MQTT 3.1.1: its answer is the end",
     "absent wrong_password@5: it takes any password",

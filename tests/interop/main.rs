@@ -5,11 +5,13 @@
 //! | `smoke` | every client before every broker, while origins drain and die |
 //! | `behaviours` | what MQTT promises, before every broker, with the same faults in its midst |
 //! | `lacks` | what a broker doesn't do, with or without Baton |
+//! | `docs` | docs/brokers.md says the same |
 //! | `client` | the clients, each of which counts what it publishes and hears |
 //! | `program` | a process that is spoken to in lines |
 
 mod behaviours;
 mod client;
+mod docs;
 mod lacks;
 mod program;
 mod smoke;

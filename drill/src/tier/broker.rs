@@ -83,8 +83,13 @@ pub(super) struct Foreign {
 }
 
 impl Foreign {
+    /// What its configuration says.
+    pub(super) fn lines(&self, settings: &BTreeMap<String, String>) -> String {
+        settings.iter().map(|(key, value)| format!("{key}{}{value}\n", self.between)).collect()
+    }
+
     pub(super) fn write_files(&self, settings: &BTreeMap<String, String>) -> Result<(), Error> {
-        let lines = settings.iter().map(|(key, value)| format!("{key}{}{value}\n", self.between)).collect();
+        let lines = self.lines(settings);
         let write = |path: &PathBuf, text: &String| {
             fs::write(path, text).map_err(io_error(format!("writing {}", path.display())))
         };
