@@ -26,6 +26,7 @@ use baton_protocol::{
 use bytes::Bytes;
 use h2::{RecvStream, server::SendResponse};
 use tokio::sync::Notify;
+use tracing::warn;
 
 use crate::backend::Backend;
 
@@ -35,6 +36,9 @@ const MAILBOX: usize = 4;
 const ORPHAN_AGE: Millis = 10_000;
 /// Resumes a second that one worker takes: above it, decoding alone would take the whole core.
 const RESUMES_PER_SECOND: u32 = 20_000;
+/// A full home has to be able to take all of its sessions back in so small a part of the grace time: the rest is for
+/// noticing, and for trying again.
+const GRACE_FRACTION: Millis = 4;
 
 /// How a home is set up.
 #[derive(Clone, Debug)]
@@ -72,6 +76,17 @@ impl Setup {
             opens_per_second: u32::try_from(limits.home_opens_per_second).unwrap_or(u32::MAX),
             show: shared.log.user_id,
         }
+    }
+
+    /// Milliseconds that as many resumes as there may be sessions take.
+    fn resuming(&self) -> Millis {
+        let sessions = u64::try_from(self.sessions).unwrap_or(u64::MAX);
+        sessions.saturating_mul(1_000).div_ceil(RESUMES_PER_SECOND.into())
+    }
+
+    /// Whether sessions could outlive their grace only because too many come back at once.
+    fn is_hurried(&self) -> bool {
+        self.resuming() > self.terms.grace / GRACE_FRACTION
     }
 }
 
@@ -143,6 +158,16 @@ pub struct Home<B> {
 impl<B: Backend> Home<B> {
     /// A home without sessions.
     pub fn new(setup: Setup, backend: B, metrics: Metrics, worker: Rc<Worker>) -> Rc<Self> {
+        if setup.is_hurried() {
+            warn!(
+                event = "grace.short",
+                home = %setup.name,
+                grace_ms = setup.terms.grace,
+                sessions = setup.sessions,
+                resuming_ms = setup.resuming(),
+                "to take all sessions back may need more than a quarter of anchor.grace: raise it, or lower limits.sessions"
+            );
+        }
         let open_rate = RefCell::new(Rate::new(setup.opens_per_second));
         Rc::new(Self {
             setup,

@@ -6,6 +6,7 @@
 //! | `drain` | origins leave in order |
 //! | `kill` | processes die |
 //! | `hang` | processes stop, and go on later |
+//! | `herd` | a broker comes back, and all of its clients with it |
 //! | `lonely` | the only origin restarts, or doesn't come back |
 //! | `absent` | nothing is up yet |
 //! | `refusal` | a home has lost a session |
@@ -28,6 +29,7 @@ mod bytes;
 mod drain;
 mod farewell;
 mod hang;
+mod herd;
 mod input;
 mod kill;
 mod lonely;
