@@ -12,6 +12,7 @@
 //! | [`proxy`] | a link that stalls, cuts or delays |
 //! | [`proc`] | what a process costs |
 //! | [`mqtt`], [`stamp`] | packets, and what each message says about itself |
+//! | [`sys`] | what a mosquitto says of itself |
 //! | [`stage`] | a thread on which users play while a test directs them |
 //!
 //! ```no_run
@@ -43,4 +44,5 @@ pub mod proc;
 pub mod proxy;
 pub mod stage;
 pub mod stamp;
+pub mod sys;
 pub mod tier;
