@@ -5,6 +5,7 @@ use std::time::Duration;
 use baton_drill::{
     client::Client,
     load::{Load, Plan, Progress, Shape, Tempo},
+    sys::{Account, Sys},
     tier::{Broker, Error, Layout, Role, Tier},
 };
 
@@ -107,6 +108,41 @@ fn a_will_is_a_stray_at_whoever_hears_it() {
     let verdict = load.finish(PATIENCE).verdict;
     assert_eq!((verdict.strays, verdict.is_clean()), (1, false), "{verdict}");
     assert_eq!(verdict.first_fault.as_deref(), Some("client 3 got 8 bytes that nobody published"));
+}
+
+#[test]
+fn its_own_account_shows_one_connection_one_loss_and_one_will() {
+    let Some(mut tier) = mosquitto() else { return };
+    tier.kill("broker-1").unwrap();
+    tier.set("broker-1", "sys_interval", "1").unwrap();
+    tier.restart("broker-1").unwrap();
+    let sys = Sys::listen(tier.address("broker-1").unwrap()).unwrap();
+    let first = sys.until(PATIENCE, |account| account.updates > 0).unwrap();
+    assert_eq!((first.connections, first.connected, first.sent), (0, 1, 0));
+
+    let load = Load::start(Plan { wills: true, tempo: Tempo::Rate(500), ..plan(&tier, "herd", 50) }).unwrap();
+    load.ready(PATIENCE).unwrap();
+    load.publish();
+    load.received(1_000, PATIENCE).unwrap();
+    load.stop();
+    load.until(PATIENCE, |progress| progress.totals.sent == progress.totals.received).unwrap();
+    let Account { connections, connected, lost, sent, .. } = sys.settled(PATIENCE).unwrap();
+    assert_eq!((connections, connected, lost), (50, 51, 0));
+    assert_eq!(sent, load.progress().totals.received);
+
+    let one = Load::start(plan(&tier, "one", 1)).unwrap();
+    one.ready(PATIENCE).unwrap();
+    let Account { connections, connected, lost, .. } = sys.settled(PATIENCE).unwrap();
+    assert_eq!((connections, connected, lost), (51, 52, 0));
+
+    load.client(0, Client::abort).unwrap();
+    load.until(PATIENCE, move |progress| progress.totals.received == sent + 1).unwrap();
+    let Account { connections, lost, sent: all, .. } = sys.settled(PATIENCE).unwrap();
+    assert_eq!((connections, lost, all), (51, 1, sent + 1));
+
+    tier.kill("broker-1").unwrap();
+    let closed = sys.until(PATIENCE, |account| account.updates == u64::MAX).unwrap_err().to_string();
+    assert!(closed.starts_with("the broker's $SYS: ") && !closed.contains("in time"), "{closed}");
 }
 
 #[test]
