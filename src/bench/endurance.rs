@@ -1,13 +1,17 @@
 //! Many clients and messages while origins leave and die in a row.
 
+mod witness;
+
 use std::{error::Error, time::Duration};
 
 use baton_drill::{
+    ledger::Verdict,
     load::{Load, Plan, Tempo},
     tier::{Broker, Layout, Role, Tier},
 };
 use clap::{Args, ValueEnum};
 
+use self::witness::Witness;
 use super::{Figures, figure::Figure, machine};
 use crate::pause::{Watch, pause};
 
@@ -69,30 +73,20 @@ pub(super) fn run(options: &Options) -> Figures {
         WhichBroker::Mosquitto => (Broker::Mosquitto, "one mosquitto, a sidecar each"),
     };
     let layout = Layout { edges: EDGES, origins: ORIGINS, homes: HOMES, broker, ..Layout::new(machine::program()?) };
-    let mut tier = Tier::new(layout)?;
+    let mut tier = Tier::new(layout.set(Role::Broker, "sys_interval", "1"))?;
     let Options { clients, rate, drains, kills, .. } = options;
     println!("set-up:  {EDGES} edges, {ORIGINS} origins, {HOMES} homes before {before}");
     println!("         {clients} clients with wills, {rate} messages/s of 64 bytes, QoS 0, 1 and 2 in turn");
     println!("         {drains} drains and {kills} kills in turn, each of the origin with the most tunnels");
     println!();
     tier.start_all()?;
-    let plan = Plan {
-        sources: SOURCES,
-        tempo: Tempo::Rate(*rate),
-        wills: true,
-        ..Plan::new("endurance", &tier.edges(), *clients)
-    };
-    let load = Load::start(plan)?;
-    load.ready(PATIENCE)?;
-    load.publish();
-    load.received(2 * u64::from(*rate), PATIENCE)?;
-    // What was before the first fault isn't its latency.
-    let _ = load.take_latency();
-
+    let mut witness = (broker == Broker::Mosquitto).then(|| Witness::call(&tier)).transpose()?;
+    let load = herd(&tier, *clients, *rate)?;
     let before = Account::take(&tier, broker)?;
     if before.connects < f64::from(*clients) {
         return Err(format!("the broker counts {} CONNECTs of {clients} clients", before.connects).into());
     }
+    witness.as_mut().map_or(Ok(()), |witness| witness.clients_came(*clients))?;
     let mut course = Course { tier, load, rate: *rate, at_fault: 0, unhit: 0 };
     println!("      time  fault  origin    tunnels  planned  broken  recovered  latency of the messages meanwhile");
     let watch = Watch::start();
@@ -100,22 +94,49 @@ pub(super) fn run(options: &Options) -> Figures {
         course.one(fault, &watch)?;
     }
     let after = Account::take(&course.tier, broker)?;
+    witness.as_mut().map_or(Ok(()), Witness::faults_are_over)?;
     let Course { load, at_fault, unhit, .. } = course;
     let report = load.finish(PATIENCE);
-    let total = report.verdict.total();
     println!("clients: {report}");
+    let by_sys = witness.map_or(Ok(Vec::new()), |witness| witness.figures(&report.verdict.total()))?;
+    let figures = figures(&report.verdict, after.connects - before.connects, after.wills - before.wills);
+    let hits = [
+        Figure::none("endurance: broken moves in drains", f64::from(at_fault)),
+        Figure::none("endurance: faults that hit nothing", f64::from(unhit)),
+    ];
+    Ok(figures.into_iter().chain(hits).chain(by_sys).collect())
+}
+
+/// All clients, once messages flow.
+fn herd(tier: &Tier, clients: u32, rate: u32) -> Result<Load, Box<dyn Error>> {
+    let plan = Plan {
+        sources: SOURCES,
+        tempo: Tempo::Rate(rate),
+        wills: true,
+        ..Plan::new("endurance", &tier.edges(), clients)
+    };
+    let load = Load::start(plan)?;
+    load.ready(PATIENCE)?;
+    load.publish();
+    load.received(2 * u64::from(rate), PATIENCE)?;
+    // What was before the first fault isn't its latency.
+    let _ = load.take_latency();
+    Ok(load)
+}
+
+/// What clients and broker noticed.
+fn figures(verdict: &Verdict, connects: f64, wills: f64) -> Vec<Figure> {
+    let total = verdict.total();
     let count = |n: u64| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
-    Ok(vec![
-        Figure::none("endurance: clients dropped", count(report.verdict.dropped())),
+    vec![
+        Figure::none("endurance: clients dropped", count(verdict.dropped())),
         Figure::none("endurance: messages lost", count(total.lost)),
         Figure::none("endurance: messages duplicated", count(total.duplicated)),
         Figure::none("endurance: messages reordered", count(total.reordered)),
         Figure::none("endurance: acknowledgements missing", count(total.unacknowledged)),
-        Figure::none("endurance: new CONNECTs at the broker", after.connects - before.connects),
-        Figure::none("endurance: wills and other strays", after.wills - before.wills + count(report.verdict.strays)),
-        Figure::none("endurance: broken moves in drains", f64::from(at_fault)),
-        Figure::none("endurance: faults that hit nothing", f64::from(unhit)),
-    ])
+        Figure::none("endurance: new CONNECTs at the broker", connects),
+        Figure::none("endurance: wills and other strays", wills + count(verdict.strays)),
+    ]
 }
 
 /// Both kinds in turn for as long as there are any.
