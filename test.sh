@@ -105,7 +105,8 @@ cargo_deny() {
 
 dependencies() {
     if cargo_deny; then
-        cargo deny --offline check bans licenses sources
+        # It looks at the crates of every platform; a build has brought those of this one.
+        cargo fetch --quiet --locked && cargo deny --offline check bans licenses sources
     else
         skip cargo-deny "cargo couldn't install it: see target/test-logs/cargo-deny.log"
     fi
