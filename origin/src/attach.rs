@@ -111,17 +111,17 @@ fn forward(
 
 fn home(origin: &Origin, wanted: &Wanted) -> Result<Rc<Home>, Word> {
     let now = origin.worker.now();
-    let takes_it = |name: &NodeName| {
-        origin.homes.get(name).is_some_and(|home| match origin.home_down {
-            // It is for the home to say no.
-            HomeDown::Wait => home.is_up(),
-            HomeDown::Next => home.takes_opens(now),
-        })
+    let is_up = |name: &NodeName| origin.homes.get(name).is_some_and(|home| home.is_up());
+    let takes_opens = |name: &NodeName| origin.homes.get(name).is_some_and(|home| home.takes_opens(now));
+    let for_user = |user| match origin.home_down {
+        // It is for the home to say no.
+        HomeDown::Wait => route::home_of(&origin.ring, HomeDown::Wait, user, is_up),
+        // Where all say no, its own is asked all the same.
+        HomeDown::Next => route::home_of(&origin.ring, HomeDown::Next, user, takes_opens)
+            .or_else(|| route::home_of(&origin.ring, HomeDown::Next, user, is_up)),
     };
     let name = match wanted {
-        Wanted::User(user) => {
-            route::home_of(&origin.ring, origin.home_down, user, takes_it).ok_or(Word::Unreachable)?
-        }
+        Wanted::User(user) => for_user(user).ok_or(Word::Unreachable)?,
         Wanted::Home(name) => name,
     };
     origin.homes.get(name).cloned().ok_or(Word::WrongHome)
@@ -193,6 +193,9 @@ impl Attempt {
         let mut reply = Response::new(());
         *reply.status_mut() = parts.status;
         *reply.headers_mut() = forwarded(parts.headers);
+        if kind == AttachKind::Open {
+            self.forwarded.home.took_an_open();
+        }
         match respond.send_response(reply, false) {
             Ok(edge) => {
                 origin.metrics.attach_accepted(kind);

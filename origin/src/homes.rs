@@ -106,7 +106,12 @@ impl Home {
         self.is_up() && self.refuses_until.get() <= now
     }
 
-    /// It has refused an open, and so will it others.
+    /// It has taken an open, and may take others.
+    pub(crate) fn took_an_open(&self) {
+        self.refuses_until.set(0);
+    }
+
+    /// It has refused an open for its broker's sake or its own, and is likely to refuse others.
     pub(crate) fn refuses_opens(&self, now: Millis) {
         self.refuses_until.set(now + REFUSING);
     }

@@ -16,7 +16,7 @@ use tracing::warn;
 pub(crate) use self::address::is_host_and_port;
 pub use self::{
     address::Address,
-    reach::{Reach, Socket, SocketReach},
+    reach::{Reach, Socket, SocketReach, is_exhausted},
 };
 use crate::metrics::Metrics;
 

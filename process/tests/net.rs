@@ -4,9 +4,9 @@ use std::{io, time::Duration};
 
 use baton_process::{
     metrics::Metrics,
-    net::{Dial, Listen, Stream, TcpDial, TcpKind, TcpListen},
+    net::{Address, Dial, Listen, Reach, SocketReach, Stream, TcpDial, TcpKind, TcpListen},
 };
-use socket2::SockRef;
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -77,4 +77,24 @@ async fn nobody_there_is_an_error_of_the_dial() {
     drop(unused);
     let error = TcpDial::new(TcpKind::Link).dial(&address).await.expect_err("nobody listens");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test]
+async fn a_unix_socket_with_a_full_backlog_is_waited_for() {
+    let path = std::env::temp_dir().join(format!("baton-backlog-{}.sock", std::process::id()));
+    drop(std::fs::remove_file(&path));
+    let listener = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+    listener.bind(&SockAddr::unix(&path).expect("a short path")).expect("a path of this process's own");
+    // Room for one that isn't accepted yet.
+    listener.listen(0).expect("it's bound");
+    let reach = SocketReach::new(&[]).expect("nothing to ask for");
+    let to = Address::Unix(path.clone());
+    let first = reach.reach(&to, None).await.expect("there is room");
+    let mut second = std::pin::pin!(reach.reach(&to, None));
+    let waits = tokio::time::timeout(Duration::from_millis(100), &mut second).await;
+    assert!(waits.is_err(), "there was room for two: {waits:?}");
+    listener.accept().expect("the first");
+    second.await.expect("there is room again");
+    drop(first);
+    std::fs::remove_file(path).expect("it's still there");
 }

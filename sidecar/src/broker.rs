@@ -7,7 +7,7 @@ use baton_process::{
     clock::Clock,
     health::Ready,
     metrics::{Gauge, Metrics},
-    net::{Address, Reach, Stream},
+    net::{Address, Reach, Stream, is_exhausted},
 };
 use baton_protocol::limits::Millis;
 use tokio::{io::AsyncWriteExt, sync::Notify, time::timeout};
@@ -18,14 +18,17 @@ use crate::{
     connection::Connection,
     probe::Form,
     proxy,
-    routes::{Place, Routes},
+    routes::{Route, Routes},
 };
 
 /// Time for the broker to take a connection, or to answer what a probe asks. A busy broker is not a dead one.
 pub(crate) const ANSWER: Duration = Duration::from_secs(5);
 /// Least time between two log lines about full ways: clients come and go while they are.
 const FULL_LOG_SPAN: Millis = 60_000;
-/// Ways that are tried for one session: with `ANSWER` for each, an attach isn't over before they are.
+/// Time for the broker to take a session's connection while there is another of its addresses: an edge gives an open 5 s at
+/// first.
+const ANSWER_OR_ELSEWHERE: Duration = Duration::from_secs(1);
+/// Ways that are tried for one session.
 const TRIES: usize = 3;
 
 /// The broker of a sidecar. Clones share it.
@@ -53,9 +56,9 @@ pub(crate) struct Shared<R> {
     pub(crate) ready: Ready,
     /// How the next probe asks.
     pub(crate) form: Cell<Form>,
-    /// At which of its addresses it was well when it was last asked.
-    pub(crate) well_at: Cell<usize>,
-    /// Whether it was; unknown at first.
+    /// On which way it is asked next: where it was well, or the next one.
+    pub(crate) asking: Cell<usize>,
+    /// Whether it was well when it was last asked; unknown at first.
     pub(crate) up: Cell<Option<bool>>,
     pub(crate) up_shown: Gauge,
     /// When it was last said that there is no room.
@@ -80,7 +83,7 @@ impl<R: Reach> Broker<R> {
             addresses: config.brokers.iter().map(Address::to_string).collect::<Vec<_>>().join(", "),
             ready,
             form: Cell::new(Form::USUAL),
-            well_at: Cell::new(0),
+            asking: Cell::new(0),
             up: Cell::new(None),
             up_shown,
             full_said: Cell::new(None),
@@ -108,28 +111,47 @@ impl<R: Reach> Shared<R> {
     /// A connection on whichever way has room and answers.
     async fn connect(&self) -> Result<Connection<R::Stream>, NotDialed> {
         let mut failure = NotDialed::Full;
-        let mut tried: [Option<Place>; TRIES] = Default::default();
-        for nth in 0..TRIES {
-            let Some(place) = self.routes.take(self.clock.now()) else { break };
-            let before = |other: &Place| other.route.to == place.route.to;
-            if matches!(failure, NotDialed::Unreachable(_)) && tried.iter().flatten().any(before) {
-                break;
-            }
-            let dialed = timeout(ANSWER, self.reach.reach(&place.route.to, place.route.from)).await;
-            let error = match dialed {
-                Ok(Ok(stream)) => return Ok(Connection { stream, _place: place }),
-                Ok(Err(error)) => error,
-                Err(_) => io::ErrorKind::TimedOut.into(),
+        let mut tried = Vec::new();
+        while tried.len() < TRIES {
+            let now = self.clock.now();
+            let Some(place) = self.routes.take(now, &tried) else { break };
+            let elsewhere = self.routes.leads_elsewhere(&place.route, now);
+            // Whoever gives up first, here or at the edge: this way isn't the next one's first choice.
+            let mut avoid = Avoid { clock: self.clock, route: Some(&place.route) };
+            let within = if elsewhere { ANSWER_OR_ELSEWHERE } else { ANSWER };
+            let dialed = timeout(within, self.reach.reach(&place.route.to, place.route.from)).await;
+            let error = match dialed.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                Ok(stream) => {
+                    avoid.route = None;
+                    drop(avoid);
+                    return Ok(Connection { stream, _place: place });
+                }
+                Err(error) => error,
             };
-            if error.kind() == io::ErrorKind::AddrNotAvailable {
+            if is_exhausted(&error) {
+                avoid.route = None;
                 place.route.ports_ended(self.clock.now());
             } else {
-                self.routes.avoid(&place.route.to, self.clock.now());
                 failure = NotDialed::Unreachable(error.to_string());
             }
-            tried[nth] = Some(place);
+            drop(avoid);
+            tried.push(Rc::clone(&place.route));
         }
         Err(failure)
+    }
+}
+
+/// Avoids a way when it's dropped, unless it's taken back.
+struct Avoid<'a> {
+    clock: Clock,
+    route: Option<&'a Route>,
+}
+
+impl Drop for Avoid<'_> {
+    fn drop(&mut self) {
+        if let Some(route) = self.route {
+            route.avoid(self.clock.now());
+        }
     }
 }
 

@@ -3,16 +3,20 @@
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// How a CONNECT was answered by a broker that is well.
+/// How a CONNECT was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// It takes us.
     Taken,
-    /// It answers, and doesn't want us: it asks for credentials, say. It will close the connection.
+    /// It doesn't want us: it asks for credentials, say. It will close the connection.
     NotTaken,
+    /// It wants another version.
+    OtherVersion,
+    /// It says that it isn't available.
+    Unavailable,
 }
 
-/// How a broker is asked. Most understand every form; each is tried in turn until there is an answer.
+/// How a broker is asked. Most understand every form; where the connection ends without an answer, the next one is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Form {
     /// Whether a PROXY header says LOCAL, as it should, or names the connection's own two ends: RabbitMQ before 3.11.19 and
@@ -33,15 +37,16 @@ impl Form {
     }
 }
 
-/// "Server unavailable" (MQTT 3.1.1, 3.2.2.3; MQTT 5, 3.2.2.2).
+/// "Server unavailable" and "unacceptable protocol version" (MQTT 3.1.1, 3.2.2.3; MQTT 5, 3.2.2.2).
 const UNAVAILABLE: [u8; 2] = [3, 0x88];
+const OTHER_VERSION: [u8; 2] = [1, 0x84];
 const PINGREQ: [u8; 2] = [0xc0, 0];
 const PINGRESP: [u8; 2] = [0xd0, 0];
 
 /// Connects as this client, with a clean session. The caller bounds the time.
 ///
 /// # Errors
-/// Why the broker isn't well.
+/// It ended the connection, or answered with something else than a CONNACK.
 pub(crate) async fn connect<S>(stream: &mut S, form: Form, client_id: &str, keep_alive: u16) -> Result<Answer, String>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -53,11 +58,12 @@ where
     let [0x20, length @ 2..=127] = head else { return Err(format!("it answered a CONNECT with {head:02x?}")) };
     let mut rest = vec![0; usize::from(length)];
     stream.read_exact(&mut rest).await.map_err(|e| unanswered("CONNECT", &e))?;
-    match rest[1] {
-        0 => Ok(Answer::Taken),
-        code if UNAVAILABLE.contains(&code) => Err("it answered a CONNECT with \"server unavailable\"".into()),
-        _ => Ok(Answer::NotTaken),
-    }
+    Ok(match rest[1] {
+        0 => Answer::Taken,
+        code if UNAVAILABLE.contains(&code) => Answer::Unavailable,
+        code if OTHER_VERSION.contains(&code) => Answer::OtherVersion,
+        _ => Answer::NotTaken,
+    })
 }
 
 /// Pings. The caller bounds the time.
@@ -111,18 +117,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn any_connack_but_one_is_a_sign_of_life() {
+    async fn a_connack_is_told_from_anything_else() {
         for (answer, meaning) in [
             (&[0x20, 2, 0, 0][..], Answer::Taken),
             (&[0x20, 2, 0, 5], Answer::NotTaken),
-            (&[0x20, 3, 0, 0x84, 0], Answer::NotTaken),
+            (&[0x20, 2, 0, 1], Answer::OtherVersion),
+            (&[0x20, 3, 0, 0x84, 0], Answer::OtherVersion),
+            (&[0x20, 2, 0, 3], Answer::Unavailable),
+            (&[0x20, 3, 0, 0x88, 0], Answer::Unavailable),
         ] {
             assert_eq!(asked(answer).await, Ok(meaning));
         }
         for (answer, why) in [
-            (&[0x20, 2, 0, 3][..], "unavailable"),
-            (&[0x20, 3, 0, 0x88, 0], "unavailable"),
-            (&[], "closed the connection"),
+            (&[][..], "closed the connection"),
             (&[0x20, 2, 0], "closed the connection"),
             (b"HTTP/1.1 400", "[48, 54]"),
             (&[0x20, 0, 0, 0], "[20, 00]"),

@@ -18,8 +18,11 @@ pub(crate) fn for_client(client: Option<SocketAddr>, to: Option<SocketAddr>) -> 
 const ANY_V4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const ANY_V6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
-/// A header holds two addresses of one family: if they aren't, both as IPv6.
+/// A header holds two addresses of one family: if they aren't, both as IPv6. IPv4 in IPv6's clothes, as a socket for both
+/// shows it, is IPv4.
 fn of_one_family(one: SocketAddr, other: SocketAddr) -> (SocketAddr, SocketAddr) {
+    let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    let (one, other) = (canonical(one), canonical(other));
     let mapped = |address: SocketAddr| match address.ip() {
         IpAddr::V4(ip) => SocketAddr::new(ip.to_ipv6_mapped().into(), address.port()),
         IpAddr::V6(_) => address,
@@ -49,6 +52,7 @@ mod tests {
     fn a_client_over_ipv4() {
         let expected = [&[0x21, 0x11, 0, 12, 203, 0, 113, 7, 10, 0, 0, 1], &[0xd7, 0x53, 0x07, 0x5b][..]].concat();
         assert_eq!(header("203.0.113.7:55123", "10.0.0.1:1883"), expected);
+        assert_eq!(header("[::ffff:203.0.113.7]:55123", "10.0.0.1:1883"), expected);
         assert_eq!(header("203.0.113.7:55123", "a Unix socket")[4..], [203, 0, 113, 7, 0, 0, 0, 0, 0xd7, 0x53, 0, 0]);
     }
 

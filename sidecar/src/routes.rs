@@ -15,7 +15,7 @@ const PORTS_LEFT: usize = 16;
 /// Milliseconds for which nothing is dialed on a way whose ports have ended before we thought so: those of connections
 /// that were closed lately are kept for a while (TIME-WAIT).
 const PORTS_PAUSE: Millis = 1_000;
-/// Milliseconds for which other addresses are preferred to one that didn't answer.
+/// Milliseconds for which others are preferred to a way on which nobody answered.
 const AVOIDED: Millis = 10_000;
 
 /// One way.
@@ -40,6 +40,15 @@ impl Route {
     /// A connection failed for want of a port.
     pub(crate) fn ports_ended(&self, now: Millis) {
         self.ended_until.set(now + PORTS_PAUSE);
+    }
+
+    /// Nobody answered.
+    pub(crate) fn avoid(&self, now: Millis) {
+        self.avoided_until.set(now + AVOIDED);
+    }
+
+    fn is_avoided(&self, now: Millis) -> bool {
+        self.avoided_until.get() > now
     }
 }
 
@@ -83,24 +92,26 @@ impl Routes {
         Self { all, used }
     }
 
-    /// A place on the way with the fewest connections; `None` if none has room.
-    pub(crate) fn take(&self, now: Millis) -> Option<Place> {
-        let open = self.all.iter().filter(|route| route.has_room(now));
-        let route = open.min_by_key(|route| (route.avoided_until.get() > now, route.used.get()))?;
+    /// A place on the way with the fewest connections, but for those that were tried in vain, and rather to another
+    /// address than theirs; `None` if none has room.
+    pub(crate) fn take(&self, now: Millis, tried: &[Rc<Route>]) -> Option<Place> {
+        let is_new = |route: &&Rc<Route>| route.has_room(now) && !tried.iter().any(|other| Rc::ptr_eq(other, route));
+        let address_tried = |route: &Route| tried.iter().any(|other| other.to == route.to);
+        let rank = |route: &&Rc<Route>| (route.is_avoided(now), address_tried(route), route.used.get());
+        let route = self.all.iter().filter(is_new).min_by_key(rank)?;
         route.used.set(route.used.get() + 1);
         self.used.inc();
         Some(Place { route: Rc::clone(route), used: self.used.clone() })
     }
 
-    /// This address didn't answer.
-    pub(crate) fn avoid(&self, address: &Address, now: Millis) {
-        self.all.iter().filter(|route| route.to == *address).for_each(|route| route.avoided_until.set(now + AVOIDED));
+    /// Whether there is a way to another address on which somebody may answer.
+    pub(crate) fn leads_elsewhere(&self, route: &Route, now: Millis) -> bool {
+        self.all.iter().any(|other| other.to != route.to && other.has_room(now) && !other.is_avoided(now))
     }
 
-    /// One way to each address.
-    pub(crate) fn one_to_each(&self) -> impl Iterator<Item = &Route> {
-        let first = |nth: usize| nth == 0 || self.all[nth - 1].to != self.all[nth].to;
-        self.all.iter().enumerate().filter(move |(nth, _)| first(*nth)).map(|(_, route)| &**route)
+    /// Every way.
+    pub(crate) fn all(&self) -> &[Rc<Route>] {
+        &self.all
     }
 }
 
@@ -133,37 +144,52 @@ mod tests {
     #[test]
     fn connections_are_dealt_out_until_the_ports_end() {
         let (routes, metrics) = routes(&["tcp://10.0.0.1:1", "tcp://10.0.0.2:1"], &["10.0.0.8", "10.0.0.9"], 32);
-        let mut places: Vec<_> = (0..4 * 30).map(|_| routes.take(0).expect("room")).collect();
+        let mut places: Vec<_> = (0..4 * 30).map(|_| routes.take(0, &[]).expect("room")).collect();
         assert!(routes.all.iter().all(|route| route.used.get() == 30));
-        assert!(routes.take(0).is_none(), "a sixteenth of the ports is left alone");
+        assert!(routes.take(0, &[]).is_none(), "a sixteenth of the ports is left alone");
         let text = metrics.encode();
         assert!(text.contains("baton_limit{name=\"broker_connections\"} 120"), "{text}");
         assert!(text.contains("baton_limit_used{name=\"broker_connections\"} 120"), "{text}");
         let gone = places.pop().expect("some");
         let route = Rc::clone(&gone.route);
         drop(gone);
-        assert!(Rc::ptr_eq(&routes.take(0).expect("the one that came free").route, &route));
+        assert!(Rc::ptr_eq(&routes.take(0, &[]).expect("the one that came free").route, &route));
     }
 
     #[test]
     fn ports_that_end_early_are_not_asked_for_again_at_once() {
         let (routes, _) = routes(&["tcp://10.0.0.1:1"], &[], 32);
-        let place = routes.take(5).expect("room");
+        let place = routes.take(5, &[]).expect("room");
         place.route.ports_ended(5);
-        assert!(routes.take(5).is_none() && routes.take(5 + PORTS_PAUSE - 1).is_none());
-        assert!(routes.take(5 + PORTS_PAUSE).is_some());
+        assert!(routes.take(5, &[]).is_none() && routes.take(5 + PORTS_PAUSE - 1, &[]).is_none());
+        assert!(routes.take(5 + PORTS_PAUSE, &[]).is_some());
     }
 
     #[test]
-    fn an_address_that_does_not_answer_is_the_last_choice() {
+    fn a_way_on_which_nobody_answers_is_the_last_choice() {
         let (routes, _) = routes(&["tcp://10.0.0.1:1", "unix:///m"], &["10.0.0.9"], 4);
-        let dead = Address::parse("tcp://10.0.0.1:1").unwrap();
-        routes.avoid(&dead, 0);
-        let places: Vec<_> = (0..50).map(|_| routes.take(0).expect("room")).collect();
-        assert!(places.iter().all(|place| place.route.to != dead && place.route.from.is_none()));
-        assert_eq!(routes.take(AVOIDED).expect("room").route.to, dead, "it has the fewest");
-        routes.avoid(&Address::parse("unix:///m").unwrap(), AVOIDED);
-        assert_eq!(routes.take(AVOIDED).expect("room").route.to, dead);
+        let [dead, live] = routes.all() else { panic!("{routes:?}") };
+        assert!(routes.leads_elsewhere(live, 0));
+        dead.avoid(0);
+        assert!(!routes.leads_elsewhere(live, 0));
+        let places: Vec<_> = (0..50).map(|_| routes.take(0, &[]).expect("room")).collect();
+        assert!(places.iter().all(|place| Rc::ptr_eq(&place.route, live) && place.route.from.is_none()));
+        assert!(Rc::ptr_eq(&routes.take(AVOIDED, &[]).expect("room").route, dead), "it has the fewest");
+        live.avoid(AVOIDED);
+        assert!(Rc::ptr_eq(&routes.take(AVOIDED, &[]).expect("room").route, dead));
+    }
+
+    #[test]
+    fn what_was_tried_is_not_tried_again_and_another_address_goes_first() {
+        let (routes, _) = routes(&["tcp://10.0.0.1:1", "tcp://10.0.0.2:1"], &["10.0.0.8", "10.0.0.9"], 4);
+        let mut tried = Vec::new();
+        for to in ["10.0.0.1", "10.0.0.2", "10.0.0.1", "10.0.0.2"] {
+            let place = routes.take(0, &tried).expect("one is left");
+            // After both addresses were tried, the rest is as good as any.
+            assert!(tried.len() >= 2 || place.route.to == Address::parse(&format!("tcp://{to}:1")).unwrap());
+            tried.push(Rc::clone(&place.route));
+        }
+        assert!(routes.take(0, &tried).is_none());
     }
 
     #[test]
@@ -172,6 +198,5 @@ mod tests {
         let ways: Vec<_> = routes.all.iter().map(|r| format!("{} {}", r.from.expect("given"), r.to)).collect();
         let expected = ["10.0.0.9 tcp://10.0.0.1:1", "::2 tcp://[::1]:1", "10.0.0.9 tcp://name:1", "::2 tcp://name:1"];
         assert_eq!(ways, expected);
-        assert_eq!(routes.one_to_each().count(), 3);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use baton_process::net::{Address, Reach};
+use baton_process::net::{Address, Reach, is_exhausted};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::{Instant, sleep, sleep_until, timeout},
@@ -18,6 +18,19 @@ use crate::{
 
 /// Least time from one probing connection to the next: a broker writes each into its log.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// Time after which no further way is tried for one answer: sessions are opened in vain meanwhile. The next question begins
+/// with the next way.
+const ASKING: Duration = Duration::from_secs(5);
+
+/// What came of asking.
+enum Finding<S> {
+    /// It is well; and the connection, if it can be asked further on that.
+    Well(Option<S>),
+    /// It isn't: why.
+    Unwell(String),
+    /// We couldn't ask: why.
+    Unknown(String),
+}
 
 impl<R: Reach> Broker<R> {
     /// Keeps an eye on it, for ever.
@@ -26,12 +39,13 @@ impl<R: Reach> Broker<R> {
         loop {
             let began = Instant::now();
             match shared.ask().await {
-                Ok(stream) => {
+                Finding::Well(stream) => {
                     shared.show_up();
                     let doubt = shared.keep_asking(stream).await;
                     debug!(event = "broker.doubted", doubt);
                 }
-                Err(why) => shared.show_down(&why),
+                Finding::Unwell(why) => shared.show_down(&why),
+                Finding::Unknown(why) => debug!(event = "broker.unasked", why),
             }
             sleep_until(began + ASK_AGAIN).await;
         }
@@ -39,44 +53,54 @@ impl<R: Reach> Broker<R> {
 }
 
 impl<R: Reach> Shared<R> {
-    /// Connects to one of its addresses where it is well, first where it was last. The connection, if it can be asked
-    /// further.
-    async fn ask(&self) -> Result<Option<R::Stream>, String> {
-        let mut last = String::new();
-        let ways: Vec<_> = self.routes.one_to_each().collect();
-        for nth in (0..ways.len()).map(|nth| (nth + self.well_at.get()) % ways.len()) {
-            let asked = timeout(ANSWER, self.ask_at(&ways[nth].to, ways[nth].from));
-            match asked.await.unwrap_or_else(|_| Err("it didn't answer in time".into())) {
-                Ok(stream) => {
-                    self.well_at.set(nth);
-                    return Ok(stream);
-                }
-                Err(why) => last = why,
+    /// Asks on one way after another, first where it was well last.
+    async fn ask(&self) -> Finding<R::Stream> {
+        let (began, ways) = (Instant::now(), self.routes.all());
+        let mut finding = Finding::Unknown("there is no way to it".into());
+        for _ in 0..ways.len() {
+            let way = &ways[self.asking.get() % ways.len()];
+            let asked = timeout(ANSWER, self.ask_at(&way.to, way.from)).await;
+            match asked.unwrap_or_else(|_| Finding::Unwell("it didn't answer in time".into())) {
+                Finding::Well(stream) => return Finding::Well(stream),
+                Finding::Unwell(why) => finding = Finding::Unwell(why),
+                Finding::Unknown(why) if matches!(finding, Finding::Unknown(_)) => finding = Finding::Unknown(why),
+                Finding::Unknown(_) => {}
+            }
+            self.asking.set(self.asking.get() + 1);
+            if began.elapsed() >= ASKING {
+                break;
             }
         }
-        Err(last)
+        finding
     }
 
-    async fn ask_at(&self, to: &Address, from: Option<IpAddr>) -> Result<Option<R::Stream>, String> {
-        let mut stream = self.reach.reach(to, from).await.map_err(|e| e.to_string())?;
+    async fn ask_at(&self, to: &Address, from: Option<IpAddr>) -> Finding<R::Stream> {
+        let mut stream = match self.reach.reach(to, from).await {
+            Ok(stream) => stream,
+            Err(error) if is_exhausted(&error) => return Finding::Unknown(error.to_string()),
+            Err(error) => return Finding::Unwell(error.to_string()),
+        };
         let form = self.form.get();
         if self.proxy_protocol {
             let (ours, brokers) = R::ends(&stream).filter(|_| !form.says_local).unzip();
-            stream.write_all(&proxy::for_client(ours, brokers)).await.map_err(|e| e.to_string())?;
+            if let Err(error) = stream.write_all(&proxy::for_client(ours, brokers)).await {
+                return Finding::Unwell(error.to_string());
+            }
         }
-        match self.probe {
-            Probe::Connect { .. } => Ok(None),
-            Probe::Mqtt { every } => {
-                // As clients do: a broker may let one go that is silent for one and a half of these.
-                let keep_alive = u16::try_from(every.as_secs() * 3).unwrap_or(u16::MAX);
-                let asked = probe::connect(&mut stream, form, &self.client_id, keep_alive).await;
-                match asked {
-                    Ok(Answer::Taken) => return Ok(Some(stream)),
-                    // It may be the version that it doesn't take.
-                    Ok(Answer::NotTaken) => self.form.set(Form { version_5: false, ..form }),
-                    Err(_) => self.form.set(form.next(self.proxy_protocol)),
-                }
-                asked.map(|_| None)
+        let Probe::Mqtt { every } = self.probe else { return Finding::Well(None) };
+        // As clients do: a broker may let one go that is silent for one and a half of these.
+        let keep_alive = u16::try_from(every.as_secs() * 3).unwrap_or(u16::MAX);
+        match probe::connect(&mut stream, form, &self.client_id, keep_alive).await {
+            Ok(Answer::Taken) => Finding::Well(Some(stream)),
+            Ok(Answer::NotTaken) => Finding::Well(None),
+            Ok(Answer::OtherVersion) => {
+                self.form.set(Form { version_5: !form.version_5, ..form });
+                Finding::Well(None)
+            }
+            Ok(Answer::Unavailable) => Finding::Unwell("it says that it isn't available".into()),
+            Err(why) => {
+                self.form.set(form.next(self.proxy_protocol));
+                Finding::Unwell(why)
             }
         }
     }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use baton_drill::tier::{Broker, Layout, Samples, Tier};
+use baton_drill::tier::{Broker, Layout, Tier};
 
 use crate::support::{
     BATON, PATIENCE, closed, edges_total, tier, until,
@@ -95,24 +95,28 @@ fn what_is_no_mqtt_passes_as_it_is() {
     assert_eq!(edges_total(&stage.tier, "baton_client_closes_total", &[]), 0.0);
 }
 
-/// Writes until nothing more is taken. How many bytes were.
-fn flood(stream: &mut TcpStream) -> usize {
+fn held(tier: &Tier, node: &str) -> f64 {
+    tier.metrics(node).expect("it answers").total("baton_buffered_bytes", &[("where", "sessions")])
+}
+
+/// Writes until nothing more is taken, because `node` has a window full of it. How many bytes were taken.
+fn flood(stream: &mut TcpStream, tier: &Tier, node: &str) -> usize {
     let noise = [0; 64 * 1024];
     let mut taken = 0;
     stream.set_nonblocking(true).expect("a socket");
-    let mut stuck = 0;
-    until("it is no longer read", || {
-        loop {
-            match stream.write(&noise) {
-                Ok(bytes) => (taken, stuck) = (taken + bytes, 0),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => panic!("{error}"),
-            }
-            assert!(taken < TOO_MUCH, "nothing bounds it");
+    let mut fill = || loop {
+        match stream.write(&noise) {
+            Ok(bytes) => taken += bytes,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => panic!("{error}"),
         }
-        stuck += 1;
-        stuck == 25
+        assert!(taken < TOO_MUCH, "nothing bounds it");
+    };
+    until("it is no longer read", || {
+        fill();
+        held(tier, node) >= WINDOW
     });
+    fill();
     stream.set_nonblocking(false).expect("a socket");
     taken
 }
@@ -131,17 +135,14 @@ fn others_are_served(stage: &Stage, id: &str) {
 
 #[test]
 fn a_flood_to_a_client_that_does_not_read_is_the_brokers_to_keep() {
-    let mut stage = Stage::set();
+    let stage = Stage::set();
     let (mut client, mut broker) = stage.client(4, "reader");
-    let taken = flood(&mut broker);
-    let held = |samples: &Samples| samples.total("baton_buffered_bytes", &[("where", "sessions")]);
+    let taken = flood(&mut broker, &stage.tier, "home-1");
+    others_are_served(&stage, "other");
     for node in ["edge-1", "home-1"] {
-        let bytes = held(&stage.tier.metrics(node).expect("it answers"));
+        let bytes = held(&stage.tier, node);
         assert!(bytes <= 2.0 * WINDOW, "{node} holds {bytes}");
     }
-    let full = |samples: &Samples| held(samples) >= WINDOW;
-    stage.tier.until("home-1", PATIENCE, "the window is full", full).expect("it is");
-    others_are_served(&stage, "other");
     let mut left = taken;
     while left >= 4096 {
         assert_eq!(client.hears(), [0; 4096]);
@@ -156,7 +157,7 @@ fn a_broker_that_does_not_read_for_long_is_not_cut_off() {
     let stage = Stage::set();
     let (client, mut broker) = stage.client(4, "writer");
     let mut client = client.into_stream();
-    let taken = flood(&mut client);
+    let taken = flood(&mut client, &stage.tier, "edge-1");
     thread::sleep(LONG);
     others_are_served(&stage, "other");
     let mut heard = vec![1; taken];

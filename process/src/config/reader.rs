@@ -331,15 +331,15 @@ fn count(value: &Value, range: &RangeInclusive<u64>) -> Option<u64> {
 }
 
 /// As many different entries as `fit`: of a list, or, as text of a variable or a `--set`, separated by commas.
-fn list<T>(leaf: &Leaf, fit: RangeInclusive<usize>, read: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+fn list<T: Ord>(leaf: &Leaf, fit: RangeInclusive<usize>, read: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
     let texts: Vec<&str> = match (&leaf.value, &leaf.raw) {
         (Value::Array(list), _) => list.iter().map(Value::as_str).collect::<Option<_>>()?,
         (_, Some(raw)) => raw.split(',').map(str::trim).collect(),
         _ => return None,
     };
-    let distinct = texts.iter().collect::<BTreeSet<_>>().len() == texts.len();
-    let fits = fit.contains(&texts.len()) && distinct;
-    fits.then(|| texts.into_iter().map(read).collect::<Option<_>>())?
+    let entries = texts.into_iter().map(read).collect::<Option<Vec<_>>>()?;
+    let distinct = entries.iter().collect::<BTreeSet<_>>().len() == entries.len();
+    (fit.contains(&entries.len()) && distinct).then_some(entries)
 }
 
 fn address(text: &str) -> Option<String> {

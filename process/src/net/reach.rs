@@ -5,14 +5,18 @@ use std::{
     future::Future,
     io::{self, IoSlice},
     net::{IpAddr, SocketAddr},
+    path::Path,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
+use rustix::io::Errno;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpSocket, TcpStream, UnixStream},
+    time::sleep,
 };
 
 use super::{Address, Stream, TcpKind, dial_each, tcp_socket};
@@ -25,8 +29,7 @@ pub trait Reach: Clone + 'static {
     /// Connects; over TCP `from` this address of ours, or from whichever the kernel takes. The caller bounds the time.
     ///
     /// # Errors
-    /// Nobody answers there. [`io::ErrorKind::AddrNotAvailable`]: every local port towards there is taken, or `from` is
-    /// no address of ours.
+    /// Nobody answers there, or [`is_exhausted`].
     fn reach(&self, to: &Address, from: Option<IpAddr>) -> impl Future<Output = io::Result<Self::Stream>>;
 
     /// IP address and port of our end and of the other, where they have such.
@@ -34,6 +37,14 @@ pub trait Reach: Clone + 'static {
 
     /// Connections that can be had at once from one address of ours to this one; `None`: ports are no bound.
     fn ports(&self, to: &Address) -> Option<usize>;
+}
+
+/// Whether a connection failed for want of something of our own: every local port towards there is taken
+/// ([`io::ErrorKind::AddrNotAvailable`]), or every descriptor. It says nothing of the other side.
+pub fn is_exhausted(error: &io::Error) -> bool {
+    let descriptors = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error().is_some_and(|raw| descriptors.contains(&raw))
 }
 
 /// A connection of a session over TCP or a Unix socket.
@@ -97,13 +108,25 @@ fn bound_to(source: IpAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
+/// Time until another attempt at a Unix socket whose backlog is full: there TCP would wait, and this doesn't (unix(7)).
+const BACKLOG_FULL: Duration = Duration::from_millis(10);
+
+async fn unix(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(BACKLOG_FULL).await,
+            connected => return connected,
+        }
+    }
+}
+
 impl Reach for SocketReach {
     type Stream = Socket;
 
     async fn reach(&self, to: &Address, from: Option<IpAddr>) -> io::Result<Socket> {
         let host = match to {
             Address::Tcp(host) => host,
-            Address::Unix(path) => return UnixStream::connect(path).await.map(Socket::Unix),
+            Address::Unix(path) => return unix(path).await.map(Socket::Unix),
         };
         let of_our_family = |address: &SocketAddr| from.is_none_or(|ip| ip.is_ipv4() == address.is_ipv4());
         dial_each(host, of_our_family, |address| match from {

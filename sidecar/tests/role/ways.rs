@@ -4,7 +4,10 @@ use std::net::Ipv4Addr;
 
 use baton_process::net::SocketReach;
 use baton_protocol::attach::Word;
-use tokio::{io::AsyncWriteExt, net::UnixListener};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, UnixListener},
+};
 
 use crate::support::{CLIENT, Sidecar, broker, hears, on_a_worker, probed, session, soon};
 
@@ -12,6 +15,8 @@ use crate::support::{CLIENT, Sidecar, broker, hears, on_a_worker, probed, sessio
 fn a_unix_socket_is_a_way() {
     on_a_worker(async {
         let path = std::env::temp_dir().join(format!("baton-sidecar-{}.sock", std::process::id()));
+        // Of an earlier process of the same number that failed.
+        drop(std::fs::remove_file(&path));
         let listener = UnixListener::bind(&path).expect("a path of this process's own");
         let sidecar = Sidecar::start(&format!("unix://{}", path.display()), &[]).await;
         let (mut probe, _) = soon(listener.accept()).await.expect("a connection");
@@ -53,11 +58,29 @@ fn an_address_that_is_away_costs_nobody_a_session() {
         let sidecar = Sidecar::start(&format!("{away_url},{url}"), &[]).await;
         let _probe = probed(&away).await;
         drop(away);
+        let mut kept = Vec::new();
         for key in 1..=3 {
-            sidecar.open(key).await.expect("a session, at the other address");
+            let tunnel = sidecar.open(key).await.expect("a session, at the other address");
+            kept.push((tunnel, session(&here).await));
         }
-        // The first of them has raised a doubt, which the other address answers.
-        let _probe = session(&here).await;
+    });
+}
+
+#[test]
+fn a_source_that_leads_nowhere_costs_nobody_a_session() {
+    on_a_worker(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("it's bound").port();
+        // Nobody listens on ::1, whether the name has that address or not.
+        let sets = ["sidecar.sources=::1,127.0.0.7"];
+        let sidecar = Sidecar::start(&format!("tcp://localhost:{port}"), &sets).await;
+        let _probe = probed(&listener).await;
+        sidecar.until_ready(true).await;
+        let mut kept = Vec::new();
+        for key in 1..=4 {
+            let tunnel = sidecar.open(key).await.expect("a session, from the other source");
+            kept.push((tunnel, session(&listener).await));
+        }
     });
 }
 

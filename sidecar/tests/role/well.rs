@@ -91,6 +91,39 @@ fn credentials_are_not_needed_to_be_well() {
 }
 
 #[test]
+fn a_broker_of_mqtt_5_only_is_asked_in_it_from_then_on() {
+    on_a_worker(async {
+        let (listener, url) = broker().await;
+        let sidecar = Sidecar::start(&url, &["sidecar.probe_every=1s"]).await;
+        let mut probe = session(&listener).await;
+        assert_eq!(hears(&mut probe).await, *b"\x10\x1e\0\x04MQTT\x04");
+        drop(probe);
+        // It wants credentials, which is no reason to ask otherwise.
+        for _ in 0..2 {
+            let mut probe = session(&listener).await;
+            assert_eq!(hears(&mut probe).await, *b"\x10\x1f\0\x04MQTT\x05");
+            probe.write_all(&[0x20, 3, 0, 0x87, 0]).await.expect("it listens");
+            sidecar.until_ready(true).await;
+        }
+    });
+}
+
+#[test]
+fn a_broker_that_says_that_it_is_unavailable_is_believed() {
+    on_a_worker(async {
+        let (listener, url) = broker().await;
+        let sidecar = Sidecar::start(&url, &[]).await;
+        for _ in 0..2 {
+            let mut probe = session(&listener).await;
+            assert_eq!(hears(&mut probe).await, *b"\x10\x1e\0\x04MQTT\x04");
+            probe.write_all(&[0x20, 2, 0, 3]).await.expect("it listens");
+            sidecar.until_ready(false).await;
+            assert_eq!(sidecar.open(1).await.expect_err("it isn't available"), unreachable());
+        }
+    });
+}
+
+#[test]
 fn a_broker_may_be_asked_to_take_connections_and_no_more() {
     on_a_worker(async {
         let (listener, url) = broker().await;
