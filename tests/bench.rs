@@ -1,7 +1,10 @@
 //! `baton bench` on a small scale: that it runs, hits what it means to hit, and says so. Its numbers are for an optimised
 //! build on a quiet machine; those that are no matter of speed must hold here too.
 
-use std::process::{Command, Output};
+use std::{
+    io::Write,
+    process::{Command, Output},
+};
 
 fn bench(arguments: &[&str]) -> (Output, String) {
     let output =
@@ -24,6 +27,40 @@ fn origins_come_and_go_and_no_message_suffers() {
     assert_eq!(text.matches("  kill   ").count(), 2, "{text}");
     let names = ["clients dropped", "messages lost", "new CONNECTs at the broker", "faults that hit nothing"];
     assert_met(&text, &names.map(|name| format!("endurance: {name}")).each_ref().map(String::as_str));
+}
+
+#[test]
+fn mosquitto_s_own_account_says_so_too() {
+    let (output, text) = bench(&[
+        "endurance",
+        "--broker",
+        "mosquitto",
+        "--clients",
+        "60",
+        "--rate",
+        "300",
+        "--drains",
+        "1",
+        "--kills",
+        "1",
+    ]);
+    if text.contains("mosquitto is not installed") {
+        return skip("mosquitto is not installed");
+    }
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("$SYS:    60 connections before the first fault, 0 from then on;"), "{text}");
+    let names = ["new connections", "lost connections", "messages, wills included, that aren't the published ones"];
+    assert_met(&text, &names.map(|name| format!("endurance: {name} by $SYS")).each_ref().map(String::as_str));
+}
+
+/// Notes that the test of this thread can't run here.
+fn skip(reason: &str) {
+    let line = format!("{}: {reason}", std::thread::current().name().unwrap_or("bench"));
+    eprintln!("skipped: {line}");
+    if let Some(file) = std::env::var_os("BATON_SKIPS") {
+        let mut file = std::fs::File::options().create(true).append(true).open(file).expect("BATON_SKIPS is a file");
+        writeln!(file, "{line}").expect("it can be written");
+    }
 }
 
 /// More at once than one connection between edge and origin takes (4,096).

@@ -363,6 +363,15 @@ impl Tier {
         self.node(broker)?.connects()
     }
 
+    /// Wills that a broker has published: broker-sim says so. Of mosquitto it is the connections that ended without
+    /// DISCONNECT, which it logs: as many wills, if each client has one.
+    ///
+    /// # Errors
+    /// If it is no broker, or doesn't say.
+    pub fn wills(&self, broker: &str) -> Result<f64, Error> {
+        self.node(broker)?.wills()
+    }
+
     /// Lines of a process's log that contain `text`.
     ///
     /// # Errors

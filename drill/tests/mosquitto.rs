@@ -139,6 +139,11 @@ fn its_own_account_shows_one_connection_one_loss_and_one_will() {
     load.until(PATIENCE, move |progress| progress.totals.received == sent + 1).unwrap();
     let Account { connections, lost, sent: all, .. } = sys.settled(PATIENCE).unwrap();
     assert_eq!((connections, lost, all), (51, 1, sent + 1));
+    // So does its log; a client that comes again under its name takes the place of one that had a will too.
+    assert_eq!(tier.wills("broker-1").unwrap(), 1.0);
+    let again = Load::start(Plan { clients: 3, ..load.plan().clone() }).unwrap();
+    again.ready(PATIENCE).unwrap();
+    assert_eq!(tier.wills("broker-1").unwrap(), 3.0);
 
     tier.kill("broker-1").unwrap();
     let closed = sys.until(PATIENCE, |account| account.updates == u64::MAX).unwrap_err().to_string();

@@ -82,7 +82,7 @@ pub(super) fn run(options: &Options) -> Figures {
     tier.start_all()?;
     let mut witness = (broker == Broker::Mosquitto).then(|| Witness::call(&tier)).transpose()?;
     let load = herd(&tier, *clients, *rate)?;
-    let before = Account::take(&tier, broker)?;
+    let before = Account::take(&tier)?;
     if before.connects < f64::from(*clients) {
         return Err(format!("the broker counts {} CONNECTs of {clients} clients", before.connects).into());
     }
@@ -93,7 +93,7 @@ pub(super) fn run(options: &Options) -> Figures {
     for fault in faults(*drains, *kills) {
         course.one(fault, &watch)?;
     }
-    let after = Account::take(&course.tier, broker)?;
+    let after = Account::take(&course.tier)?;
     witness.as_mut().map_or(Ok(()), Witness::faults_are_over)?;
     let Course { load, at_fault, unhit, .. } = course;
     let report = load.finish(PATIENCE);
@@ -152,15 +152,8 @@ struct Account {
 }
 
 impl Account {
-    fn take(tier: &Tier, broker: Broker) -> Result<Self, Box<dyn Error>> {
-        let wills = if broker == Broker::Sim {
-            let wills = tier.metrics("broker-1")?.value("baton_broker_wills_total", &[]);
-            wills.ok_or("broker-sim doesn't say how many wills it published")?
-        } else {
-            // Mosquitto doesn't log them: they reach the clients, which call them strays.
-            0.0
-        };
-        Ok(Self { connects: tier.connects("broker-1")?, wills })
+    fn take(tier: &Tier) -> Result<Self, Box<dyn Error>> {
+        Ok(Self { connects: tier.connects("broker-1")?, wills: tier.wills("broker-1")? })
     }
 }
 

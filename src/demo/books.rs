@@ -9,7 +9,7 @@ use baton_drill::tier::{Error, Role, Tier};
 pub(super) struct Books {
     /// CONNECTs at the brokers.
     pub(super) connects: u64,
-    /// Wills that broker-sim published.
+    /// Wills that the brokers published.
     pub(super) wills: u64,
     /// Clients that edges closed, for whatever cause.
     pub(super) closes: u64,
@@ -22,13 +22,9 @@ pub(super) struct Books {
 impl Books {
     pub(super) fn take(tier: &Tier) -> Result<Self, Error> {
         let mut books = Self::default();
-        for broker in tier.names(Role::BrokerSim) {
+        for broker in [Role::BrokerSim, Role::Broker].into_iter().flat_map(|role| tier.names(role)) {
             books.connects += whole(tier.connects(&broker)?);
-            books.wills += whole(tier.metrics(&broker)?.total("baton_broker_wills_total", &[]));
-        }
-        // Mosquitto doesn't log wills: they reach the clients, who count them as strays.
-        for broker in tier.names(Role::Broker) {
-            books.connects += whole(tier.connects(&broker)?);
+            books.wills += whole(tier.wills(&broker)?);
         }
         for edge in tier.names(Role::Edge) {
             let edge = tier.metrics(&edge)?;

@@ -18,6 +18,8 @@ mod mosquitto;
 mod rabbitmq;
 mod rumqttd;
 
+pub(super) use mosquitto::BRIDGE;
+
 /// Which broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broker {
@@ -78,6 +80,9 @@ pub(super) struct Foreign {
     between: &'static str,
     /// What a line of its log says of a client that it has taken, besides the client id.
     pub(super) connected: &'static str,
+    /// What lines of its log say of a client whose connection ended without DISCONNECT: its will is published then. Empty
+    /// if it doesn't say.
+    pub(super) cut: &'static [&'static str],
     /// Further files that it reads.
     files: Vec<(PathBuf, String)>,
 }

@@ -11,10 +11,15 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use super::{ANSWER, Error, LOG_LINES, Role, Samples, Watchdog, broker::Foreign, http, io_error};
+use super::{
+    ANSWER, Error, LOG_LINES, Role, Samples, Watchdog,
+    broker::{BRIDGE, Foreign},
+    http, io_error,
+};
 
-/// Begins the client ids of the connections that sidecars themselves have to their broker.
-const PROBE: &str = "baton-probe-";
+/// What a broker's log says where a connection isn't a client's: the sidecars' own, bridges', and those that never said
+/// who they are.
+const NO_CLIENT: [&str; 3] = ["baton-probe-", BRIDGE, "<unknown>"];
 
 #[derive(Debug)]
 pub(super) struct Node {
@@ -130,8 +135,23 @@ impl Node {
             let connects = self.metrics()?.value("baton_broker_connects_total", &[]);
             return connects.ok_or_else(|| Error::NoSuchNode(format!("broker {}", self.name)));
         };
-        let taken = |line: &&str| line.contains(foreign.connected) && !line.contains(PROBE);
-        Ok(self.log()?.lines().filter(taken).count() as f64)
+        self.clients_logged(&[foreign.connected])
+    }
+
+    pub(super) fn wills(&self) -> Result<f64, Error> {
+        let unknown = || Error::NoSuchNode(format!("count of wills at {}", self.name));
+        match &self.foreign {
+            None => self.metrics()?.value("baton_broker_wills_total", &[]).ok_or_else(unknown),
+            Some(foreign) if foreign.cut.is_empty() => Err(unknown()),
+            Some(foreign) => self.clients_logged(foreign.cut),
+        }
+    }
+
+    /// Lines of its log that say one of these things of a client.
+    fn clients_logged(&self, things: &[&str]) -> Result<f64, Error> {
+        let says = |line: &str, things: &[&str]| things.iter().any(|thing| line.contains(thing));
+        let counts = |line: &&str| says(line, things) && !says(line, &NO_CLIENT);
+        Ok(self.log()?.lines().filter(counts).count() as f64)
     }
 
     pub(super) fn log(&self) -> Result<String, Error> {

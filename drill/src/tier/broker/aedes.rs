@@ -16,6 +16,7 @@ pub(super) fn foreign(place: &Place<'_>) -> Result<(Foreign, Settings), Error> {
         configuration,
         between: " ",
         connected: "client ready: ",
+        cut: &[],
         files: vec![(script, PROGRAM.to_owned())],
     };
     let settings = vec![

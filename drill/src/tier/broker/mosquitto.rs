@@ -8,6 +8,22 @@ use super::{Error, Foreign, Place, Settings, USER, io_error, program, text};
 const HASH: &str =
     "$7$101$jpm2G/8wR5VOWQaF$Au/5rlNlLVMDtdKMHIbk7CIszu9oZ9GjO99UA0ftlwD3Ajl3xc2HXmqS8nCUjzfQv2qHD2mkczyeD0JQyPt/ng==";
 
+/// Its words for every way to go but DISCONNECT (loop.c, `do_disconnect`; handle_connect.c for a client id that connects
+/// again). Of a client that left in order it says just "disconnected.".
+const CUT: &[&str] = &[
+    " closed its connection",
+    " disconnected due to ",
+    " disconnected, not authorised",
+    " disconnected: ",
+    " has exceeded timeout",
+    "Bad socket read/write on client ",
+    " been disconnected by administrative action",
+    " already connected, closing old connection",
+];
+
+/// Begins the client ids of bridges, at both ends after whatever their broker puts before them.
+pub(in crate::tier) const BRIDGE: &str = "bridge-to-";
+
 pub(super) fn foreign(place: &Place<'_>) -> Result<(Foreign, Settings), Error> {
     let configuration = place.path("conf");
     let bridges = place.path("bridges");
@@ -19,6 +35,7 @@ pub(super) fn foreign(place: &Place<'_>) -> Result<(Foreign, Settings), Error> {
         configuration,
         between: " ",
         connected: "New client connected",
+        cut: CUT,
         files: vec![
             (passwords.clone(), format!("{USER}:{HASH}\n")),
             // In a directory of its own, since the order of its lines matters.
@@ -56,7 +73,7 @@ fn bridge((peer, address): &(String, SocketAddr)) -> String {
         ("cleansession", "false".to_owned()),
         ("try_private", "true".to_owned()),
         ("notifications", "false".to_owned()),
-        ("remote_clientid", format!("bridge-to-{peer}")),
+        ("remote_clientid", format!("{BRIDGE}{peer}")),
         ("restart_timeout", "1".to_owned()),
     ] {
         writeln!(lines, "{key} {value}").expect("a String takes whatever is written to it");

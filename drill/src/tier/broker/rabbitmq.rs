@@ -47,6 +47,7 @@ pub(super) fn foreign(place: &Place<'_>) -> Result<(Foreign, Settings), Error> {
         configuration,
         between: " = ",
         connected: "accepting MQTT connection",
+        cut: &[],
         files: vec![(plugins, "[rabbitmq_mqtt].\n".into())],
     };
     let settings = vec![

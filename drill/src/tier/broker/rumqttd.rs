@@ -11,6 +11,7 @@ pub(super) fn foreign(place: &Place<'_>, version: &'static str) -> Result<(Forei
         configuration,
         between: " = ",
         connected: "incoming_connect with client_id: ",
+        cut: &[],
         files: Vec::new(),
     };
     let settings = vec![
