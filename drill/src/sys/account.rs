@@ -167,8 +167,9 @@ mod tests {
 
         fn update(&mut self, seconds: u64, connections: u32) {
             self.uptime += seconds;
-            let rate = f64::from(connections) * 60.0 / f64::from(u32::try_from(seconds).unwrap());
-            let kept = f64::exp(-1.0 * f64::from(u32::try_from(seconds).unwrap()) / 60.0);
+            let passed = f64::from(u32::try_from(seconds).unwrap());
+            let rate = f64::from(connections) * 60.0 / passed;
+            let kept = f64::exp(-passed / 60.0);
             let load = rate + kept * (self.load - rate);
             self.say(UPTIME, &format!("{} seconds", self.uptime));
             if (load - self.load).abs() >= 0.01 {
