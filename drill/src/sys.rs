@@ -1,7 +1,7 @@
 //! What a mosquitto says of itself under `$SYS`, to a subscriber of its own: the broker's own account of connections and
 //! messages, for whoever doesn't want to take clients' or a log's word.
 //!
-//! Every update brings a few numbers. [`account`] says what follows from them; this is the connection that hears them.
+//! Every update brings a few numbers. [`Account`] is what follows from them; this is the connection that hears them.
 //! It is one more client of the broker, which `$SYS` counts too, before its first update.
 
 use std::{
