@@ -37,7 +37,8 @@ fn skip(reason: &str) {
     }
 }
 
-/// Two side by side: each serves `clients`, which says how many there were. One is killed and one told to end, and neither leaves anything.
+/// Two side by side: each serves `clients`, which says how many there were. One is killed and one told to end, and neither
+/// leaves anything.
 fn live_and_die(broker: Broker, clients: impl Fn(SocketAddr) -> f64) {
     let (Some(mut one), Some(mut other)) = (tier(broker), tier(broker)) else { return };
     one.start("broker-1").expect("it isn't running");

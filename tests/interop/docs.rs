@@ -38,7 +38,7 @@ fn cell(name: &str, versions: &str, ports: &[&[&str]]) -> &'static str {
     let lacks = |line: &&str| line.split(' ').nth(1).is_some_and(|word| word.starts_with(&format!("{name}@")));
     if !versions.split(", ").any(|version| ports.iter().any(|port| speaks(port, version))) {
         "-"
-    } else if ports.iter().any(|port| port.iter().any(|line| lacks(line))) {
+    } else if ports.iter().any(|port| port.iter().any(lacks)) {
         "no"
     } else {
         "ok"
