@@ -39,7 +39,8 @@ pub(crate) async fn open<B: Backend>(
 ) {
     home.metrics.session(None, Some(SessionState::Dialing));
     let opening = Opening { sid: open.key.sid(), user: open.user.clone(), client: open.client.clone() };
-    let dialed = dial(&home, &opening, &mut respond).await;
+    // In a box, or every session would have room for it for as long as it lives.
+    let dialed = Box::pin(dial(&home, &opening, &mut respond)).await;
     home.dialed();
     home.metrics.session(Some(SessionState::Dialing), None);
     let Some(mut broker) = dialed else { return };
