@@ -18,9 +18,9 @@ use crate::{
 
 /// Least time from one probing connection to the next: a broker writes each into its log.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
-/// Time after which no further way is tried for one answer: sessions are opened in vain meanwhile. The next question begins
-/// with the next way.
-const ASKING: Duration = Duration::from_secs(5);
+/// Time after which no further way is tried for one answer, for sessions are opened in vain meanwhile: enough for two that
+/// are silent. The next question begins with the next way.
+const ASKING: Duration = Duration::from_secs(10);
 
 /// What came of asking.
 enum Finding<S> {
