@@ -117,10 +117,10 @@ impl Scene {
             (kind::CONNECT, Lie::Refuse(code)) => out.put_slice(&[0x20, 2, 0, code]),
             (kind::CONNECT, _) => out.put_slice(b"\x20\x02\x00\x00"),
             (kind::SUBSCRIBE, lie) => {
-                let [id_high, id_low, _, _, topic @ .., _qos] = frame.body else { panic!("{frame:?}") };
+                let [id_high, id_low, _, _, topic @ .., qos] = frame.body else { panic!("{frame:?}") };
                 let topic = String::from_utf8(topic.to_vec()).expect("a name");
                 self.subscribers.borrow_mut().insert(topic, to_me.clone());
-                let code = if lie == Lie::NotGranted { 0x80 } else { 2 };
+                let code = if lie == Lie::NotGranted { 0x80 } else { *qos };
                 out.put_slice(&[0x90, 3, *id_high, *id_low, code]);
             }
             (kind::PINGREQ, _) => out.put_slice(b"\xd0\x00"),
