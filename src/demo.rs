@@ -116,7 +116,6 @@ fn play(options: &Options) -> Result<bool, Failure> {
     machine::raise_open_files()?;
     let console = Console::start();
     let mut tier = Tier::new(options.layout()?).map_err(|error| match error {
-        // Debian's package starts a broker as well, which is in nobody's way here.
         tier::Error::NotInstalled(program) => {
             format!("{error}: `apt install {program}`, or leave out --broker {program}").into()
         }

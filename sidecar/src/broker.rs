@@ -28,7 +28,7 @@ const FULL_LOG_SPAN: Millis = 60_000;
 /// Time for the broker to take a session's connection while there is another of its addresses: an edge gives an open 5 s at
 /// first.
 const ANSWER_OR_ELSEWHERE: Duration = Duration::from_secs(1);
-/// Ways that are tried for one session.
+/// Ways that are tried for one session: with `ANSWER` for each they fit in the 20 s that an anchor gives a dial.
 const TRIES: usize = 3;
 
 /// The broker of a sidecar. Clones share it.
@@ -103,7 +103,7 @@ impl<R: Reach> Shared<R> {
         let now = self.clock.now();
         if self.full_said.get().is_none_or(|said| now - said >= FULL_LOG_SPAN) {
             self.full_said.set(Some(now));
-            let why = "no local port is left for a connection to it: add addresses to sidecar.sources";
+            let why = "no local port or no descriptor is left for it: see sidecar.sources and the limit of open files";
             warn!(event = "broker.full", broker = self.addresses, why);
         }
     }
