@@ -1,7 +1,7 @@
 //! Bytes that look random and are a function of a seed and an offset: no state, so any part can be made or checked.
 
 /// One step of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-pub(super) fn word(seed: u64, index: u64) -> u64 {
+pub fn word(seed: u64, index: u64) -> u64 {
     let mut z = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -9,13 +9,13 @@ pub(super) fn word(seed: u64, index: u64) -> u64 {
 }
 
 /// The bytes from `offset` on.
-pub(super) fn bytes(seed: u64, offset: u64) -> impl Iterator<Item = u8> {
+pub fn bytes(seed: u64, offset: u64) -> impl Iterator<Item = u8> {
     let words = (offset / 8..).flat_map(move |index| word(seed, index).to_le_bytes());
     words.skip(usize::try_from(offset % 8).unwrap_or(0))
 }
 
 /// The offset of the first byte of `got`, which begins at `offset`, that isn't as it should be.
-pub(super) fn difference(seed: u64, offset: u64, got: &[u8]) -> Option<u64> {
+pub fn difference(seed: u64, offset: u64, got: &[u8]) -> Option<u64> {
     (offset..).zip(got).zip(bytes(seed, offset)).find(|((_, got), wanted)| *got != wanted).map(|((at, _), _)| at)
 }
 

@@ -1,0 +1,179 @@
+//! What everybody said during a run, in order, with its virtual time and the process that said it.
+//!
+//! Two runs of a seed are the same if their journals are: every event of every role is in it, and every fault.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+    fmt::{self, Write},
+    rc::Rc,
+};
+
+use baton_process::clock::Clock;
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+    level_filters::LevelFilter,
+    span,
+    subscriber::Interest,
+};
+
+/// Lines that are kept for a report: the last ones explain what went wrong.
+const KEPT: usize = 200;
+
+thread_local! {
+    static JOURNAL: RefCell<Option<Journal>> = const { RefCell::new(None) };
+}
+
+/// A run's journal.
+pub(crate) struct Journal {
+    clock: Clock,
+    speaker: Rc<str>,
+    hash: u64,
+    lines: VecDeque<String>,
+    all: bool,
+    counts: BTreeMap<String, u64>,
+    resent: u64,
+}
+
+impl Journal {
+    /// Begins one on this thread; `all` prints every line.
+    pub(crate) fn begin(clock: Clock, all: bool) {
+        let journal = Self {
+            clock,
+            speaker: "".into(),
+            hash: 0xcbf2_9ce4_8422_2325,
+            lines: VecDeque::new(),
+            all,
+            counts: BTreeMap::new(),
+            resent: 0,
+        };
+        JOURNAL.with_borrow_mut(|slot| *slot = Some(journal));
+    }
+
+    /// Ends it.
+    pub(crate) fn end() -> Summary {
+        let journal = JOURNAL.with_borrow_mut(Option::take).expect("it was begun on this thread");
+        Summary { hash: journal.hash, lines: journal.lines.into(), counts: journal.counts, resent: journal.resent }
+    }
+
+    /// Polls somebody, whose events are entered under this name.
+    pub(crate) fn speaks<R>(name: &Rc<str>, poll: impl FnOnce() -> R) -> R {
+        let swap = |name: Rc<str>| {
+            JOURNAL.with_borrow_mut(|slot| slot.as_mut().map(|journal| std::mem::replace(&mut journal.speaker, name)))
+        };
+        let before = swap(Rc::clone(name));
+        let answer = poll();
+        before.map(swap);
+        answer
+    }
+
+    /// Enters a line of the run's own.
+    pub(crate) fn note(text: fmt::Arguments<'_>) {
+        JOURNAL.with_borrow_mut(|slot| slot.iter_mut().for_each(|journal| journal.enter(&text.to_string())));
+    }
+
+    fn enter(&mut self, text: &str) {
+        let line = format!("{:>9} {:<10} {text}", self.clock.now(), self.speaker);
+        // FNV-1a: it only has to tell two journals apart.
+        for byte in line.bytes() {
+            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        if self.all {
+            println!("{line}");
+        }
+        if self.lines.len() == KEPT {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+    }
+}
+
+/// What is left of a journal.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Summary {
+    /// Equal for equal journals.
+    pub(crate) hash: u64,
+    /// The last lines.
+    pub(crate) lines: Vec<String>,
+    /// How often each event was said.
+    pub(crate) counts: BTreeMap<String, u64>,
+    /// Bytes that were sent again after a resume.
+    pub(crate) resent: u64,
+}
+
+/// Enters the roles' events into the journal of the thread that they run on.
+pub(crate) struct Scribe;
+
+impl Scribe {
+    /// Makes it this thread's subscriber for as long as the guard lives.
+    pub(crate) fn listen() -> tracing::subscriber::DefaultGuard {
+        tracing::subscriber::set_default(Self)
+    }
+}
+
+impl Subscriber for Scribe {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.enabled(metadata) { Interest::always() } else { Interest::never() }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && *metadata.level() <= Level::DEBUG && metadata.target().starts_with("baton")
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::DEBUG)
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        JOURNAL.with_borrow_mut(|slot| {
+            let Some(journal) = slot.as_mut() else { return };
+            journal.enter(&line.text);
+            journal.resent += line.resent;
+            *journal.counts.entry(line.event).or_default() += 1;
+        });
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+/// The fields of an event.
+#[derive(Default)]
+struct Line {
+    text: String,
+    event: String,
+    resent: u64,
+}
+
+impl Visit for Line {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "event" {
+            value.clone_into(&mut self.event);
+        }
+        self.record_debug(field, &format_args!("{value}"));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if field.name() == "resent" {
+            self.resent += value;
+        }
+        self.record_debug(field, &value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let space = if self.text.is_empty() { "" } else { " " };
+        write!(self.text, "{space}{}={value:?}", field.name()).expect("a String takes whatever is written to it");
+    }
+}

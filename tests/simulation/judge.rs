@@ -1,0 +1,117 @@
+//! Who notes what went wrong, what was done, and what it hit.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use baton_process::clock::Clock;
+use baton_protocol::limits::Millis;
+use tokio::sync::Notify;
+
+use crate::journal::Journal;
+
+thread_local! {
+    static JUDGE: RefCell<Option<Rc<Judge>>> = const { RefCell::new(None) };
+}
+
+/// The judge of a run.
+pub(crate) struct Judge {
+    clock: Clock,
+    violations: RefCell<Vec<String>>,
+    violated: Notify,
+    closing: Cell<bool>,
+    /// Faults at work now, and when the last one ended.
+    at_work: Cell<u32>,
+    calm_since: Cell<Millis>,
+    refused: Cell<u64>,
+}
+
+impl Judge {
+    /// The judge of the run on this thread.
+    pub(crate) fn begin(clock: Clock) -> Rc<Self> {
+        let judge = Rc::new(Self {
+            clock,
+            violations: RefCell::default(),
+            violated: Notify::new(),
+            closing: Cell::new(false),
+            at_work: Cell::new(0),
+            calm_since: Cell::new(0),
+            refused: Cell::new(0),
+        });
+        JUDGE.set(Some(Rc::clone(&judge)));
+        judge
+    }
+
+    /// The judge of the run on this thread.
+    pub(crate) fn current() -> Rc<Self> {
+        JUDGE.with_borrow(Clone::clone).expect("a run has a judge")
+    }
+
+    /// A task of the run on this thread, if there is one, has panicked.
+    pub(crate) fn panicked(what: &str) {
+        // Whoever panics in the middle of a look at the judge has a panic of its own shown by the hook.
+        let judge = JUDGE.try_with(|judge| judge.try_borrow().ok().and_then(|judge| judge.clone())).ok().flatten();
+        judge.into_iter().for_each(|judge| judge.violated(what));
+    }
+
+    /// Milliseconds since the beginning.
+    pub(crate) fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// Something is wrong.
+    pub(crate) fn violated(&self, what: &str) {
+        Journal::note(format_args!("VIOLATION {what}"));
+        self.violations.borrow_mut().push(format!("at {} ms: {what}", self.now()));
+        self.violated.notify_one();
+    }
+
+    /// Until something is wrong.
+    pub(crate) async fn until_violated(&self) {
+        while self.violations.borrow().is_empty() {
+            self.violated.notified().await;
+        }
+    }
+
+    /// What is wrong.
+    pub(crate) fn violations(&self) -> Vec<String> {
+        self.violations.borrow().clone()
+    }
+
+    /// No client begins anything any more.
+    pub(crate) fn close(&self) {
+        self.closing.set(true);
+    }
+
+    pub(crate) fn closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    /// A fault begins to be felt, or ends.
+    pub(crate) fn disturb(&self, begins: bool) {
+        let at_work = self.at_work.get();
+        self.at_work.set(if begins { at_work + 1 } else { at_work - 1 });
+        self.calm_since.set(self.now());
+    }
+
+    /// Whether a fault was at work at any time since then.
+    pub(crate) fn disturbed_since(&self, then: Millis) -> bool {
+        self.at_work.get() > 0 || self.calm_since.get() >= then
+    }
+
+    /// Whether no fault is at work.
+    pub(crate) fn calm(&self) -> bool {
+        self.at_work.get() == 0
+    }
+
+    /// A client was told that no server is available.
+    pub(crate) fn refused(&self) {
+        self.refused.set(self.refused.get() + 1);
+    }
+
+    /// How many were.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.refused.get()
+    }
+}

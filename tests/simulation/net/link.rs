@@ -1,0 +1,16 @@
+//! What a link is like, in one direction.
+
+use baton_protocol::limits::Millis;
+
+/// One direction between two hosts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// Milliseconds that everything takes.
+    pub(crate) latency: Millis,
+    /// Up to so many milliseconds more.
+    pub(crate) jitter: Millis,
+    /// Nothing arrives.
+    pub(crate) blocked: bool,
+    /// No new connection arrives.
+    pub(crate) no_new: bool,
+}

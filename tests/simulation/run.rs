@@ -1,0 +1,172 @@
+//! One seed, one run.
+
+use std::{fmt, rc::Rc, sync::Once, time::Duration};
+
+use baton_drill::bytes::{Ending, Party};
+use baton_process::clock::Clock;
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use tokio::{
+    runtime::Builder,
+    task::{LocalSet, spawn_local},
+    time::{sleep, timeout},
+};
+
+use crate::{
+    bytes,
+    clients::Clients,
+    fault::{Director, Hits},
+    journal::{Journal, Scribe, Summary},
+    judge::Judge,
+    net::{Link, Net},
+    tier::{Cast, Kind, Node, Size, Tier},
+    totals::{Totals, gauge},
+};
+
+/// Virtual milliseconds for which faults are drawn.
+const FAULTS: u64 = 60_000;
+/// Clients of a run.
+const CLIENTS: u32 = 20;
+/// Virtual time in which every session must have a tunnel once nothing is wrong any more: an attach that a fault has cost
+/// its full T_attach, and the longest backoff.
+const RECOVERY: Duration = Duration::from_secs(45);
+/// Virtual time in which everybody must have left: 400 kB to a slow reader are under way.
+const LEAVING: Duration = Duration::from_secs(120);
+/// Virtual time after which nothing is left of a session whose edge was killed: the grace time and a little.
+const FORGOTTEN: Duration = Duration::from_secs(75);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What a run came to.
+pub(crate) struct Outcome {
+    pub(crate) seed: u64,
+    pub(crate) violations: Vec<String>,
+    pub(crate) journal: Summary,
+    pub(crate) totals: Totals,
+    pub(crate) hits: Hits,
+    pub(crate) refused: u64,
+    pub(crate) virtual_ms: u64,
+}
+
+/// Plays a seed; `all` prints its journal.
+pub(crate) fn run(seed: u64, all: bool) -> Outcome {
+    judge_panics();
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("no resource of ours");
+    let _listening = Scribe::listen();
+    let local = LocalSet::new();
+    runtime.block_on(local.run_until(story(seed, all)))
+}
+
+/// A panic of a task is a violation: a real process would abort.
+fn judge_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            usual(panic);
+            Judge::panicked(&panic.to_string());
+        }));
+    });
+}
+
+async fn story(seed: u64, all: bool) -> Outcome {
+    let clock = Clock::start();
+    Journal::begin(clock, all);
+    let judge = Judge::begin(clock);
+    let mut chance = SmallRng::seed_from_u64(seed);
+    let tier = Rc::new(tier(clock, &mut chance));
+    spawn_local(tier.net.clone().run());
+    tier.start_all();
+    let edges: Vec<_> = tier.of(Kind::Edge).map(|edge| (edge.host, edge.address())).collect();
+    let clients = Clients { book: Rc::clone(tier.book()) };
+    for number in 0..CLIENTS {
+        let host = tier.net.host(&format!("client-{number}"));
+        let edge = edges[number as usize % edges.len()].clone();
+        let (dial, book) = (tier.net.dialer(host), Rc::clone(tier.book()));
+        spawn_local(bytes::client(number, edge, dial, Rc::clone(&judge), book, tier.chance()));
+    }
+    let director = Director::new(Rc::clone(&tier), Rc::clone(&judge), clients, tier.chance());
+    let play = async {
+        Rc::clone(&director).direct(FAULTS).await;
+        ending(&tier, &judge).await;
+    };
+    tokio::select! {
+        biased;
+        () = judge.until_violated() => {}
+        () = play => {}
+    }
+    for node in &tier.nodes {
+        tier.bury(node);
+    }
+    Outcome {
+        seed,
+        violations: judge.violations(),
+        totals: tier.totals.borrow().clone(),
+        hits: director.hits(),
+        refused: judge.refusals(),
+        virtual_ms: judge.now(),
+        journal: Journal::end(),
+    }
+}
+
+fn tier(clock: Clock, chance: &mut SmallRng) -> Tier {
+    let base = Link { latency: chance.random_range(1..40), jitter: chance.random_range(0..20), ..Link::default() };
+    let size = Size {
+        edges: chance.random_range(2..=3),
+        origins: chance.random_range(2..=4),
+        homes: chance.random_range(2..=3),
+    };
+    let net = Net::new(clock, SmallRng::from_rng(chance), base);
+    let sets = vec![(Kind::Edge, "drain.deadline=3s")];
+    Tier::new(net, base, Cast::Recorders, size, SmallRng::from_rng(chance), sets)
+}
+
+/// Nothing is wrong any more: every session is live again, everybody leaves, and nothing is left.
+async fn ending(tier: &Rc<Tier>, judge: &Judge) {
+    let all_live = || {
+        let numbers = tier.of(Kind::Edge).filter_map(Node::metrics);
+        numbers.map(|metrics| gauge(&metrics, "baton_sessions") - gauge(&metrics, "baton_tunnels")).sum::<u64>() == 0
+    };
+    if !until(RECOVERY, all_live).await {
+        return judge.violated(&format!("sessions have no tunnel {RECOVERY:?} after the last fault"));
+    }
+    judge.close();
+    let left = || tier.book().all().iter().all(|exchange| {
+        exchange.finish(Ending::HalfClose(Party::Client));
+        exchange.end(Party::Client).is_some()
+    });
+    if !until(LEAVING, left).await {
+        return judge.violated(&format!("clients haven't left {LEAVING:?} after they were told to"));
+    }
+    sleep(FORGOTTEN).await;
+    tier.book().verdict(judge);
+    for node in &tier.nodes {
+        let Some(metrics) = node.metrics() else { continue };
+        for name in ["baton_sessions", "baton_tunnels", "baton_buffered_bytes"] {
+            let left = gauge(&metrics, name);
+            if left > 0 {
+                judge.violated(&format!("{} has {left} {name} left at the end", node.name));
+            }
+        }
+    }
+}
+
+/// Whether it holds in time.
+async fn until(patience: Duration, holds: impl Fn() -> bool) -> bool {
+    let waiting = async {
+        while !holds() {
+            sleep(LOOK).await;
+        }
+    };
+    timeout(patience, waiting).await.is_ok()
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Totals { opened, planned, broken, failed, closed, .. } = &self.totals;
+        writeln!(f, "seed {}: {} ms, journal {:016x}", self.seed, self.virtual_ms, self.journal.hash)?;
+        writeln!(f, "  {opened} sessions, {planned} moved in order and {broken} otherwise, {} bytes resent", self.journal.resent)?;
+        writeln!(f, "  attaches that failed {failed:?}; clients closed {closed:?}; {} refused", self.refused)?;
+        writeln!(f, "  faults (applied, hit) {:?}", self.hits)?;
+        self.violations.iter().try_for_each(|violation| writeln!(f, "  VIOLATION {violation}"))
+    }
+}
