@@ -146,7 +146,8 @@ impl<'a, B: Backend> Seat<'a, B> {
         if let Some(since) = self.detached_at.take() {
             self.metrics.reattached(now.saturating_sub(since));
         }
-        debug!(event = "session.resume", sid = %half.sid(), epoch = %resume.epoch, home = %self.home.name());
+        let resent = half.pipe().outgoing().unacked();
+        debug!(event = "session.resume", sid = %half.sid(), epoch = %resume.epoch, home = %self.home.name(), resent);
         match respond.send_response(accepted.to_response(), false) {
             Ok(send) => Some(Tunnel::new(resume.epoch, send, body, counted)),
             Err(_) => {

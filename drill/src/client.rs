@@ -7,7 +7,7 @@
 //! | Part | Does |
 //! |---|---|
 //! | [`Options`] | what it shall do |
-//! | `dialogue` | the packets: handshakes both ways, ids, what may be published now; pure but for the ledger |
+//! | [`Dialogue`] | the packets: handshakes both ways, ids, what may be published now; pure but for the ledger |
 //! | `run` | the socket and the timers |
 //! | [`Board`] | what the clients of one load share |
 
@@ -30,6 +30,8 @@ use crate::{
 
 mod dialogue;
 mod run;
+
+pub use dialogue::Dialogue;
 
 /// Bytes read from one socket at a time, into a buffer that all clients of a board share.
 const READ_BYTES: usize = 64 * 1024;

@@ -291,7 +291,8 @@ impl Seat {
                     metrics.reattached(now.saturating_sub(since));
                 }
                 let (reason, planned, epoch) = (moved.reason.word(), moved.planned, half.epoch());
-                debug!(event = "session.move", %sid, %user, home, origin = link.instance, %epoch, reason, planned);
+                let (origin, resent) = (&link.instance, half.pipe().outgoing().unacked());
+                debug!(event = "session.move", %sid, %user, home, origin, %epoch, reason, planned, resent);
             }
             Attached::Ignored | Attached::Contradicted => return,
         }

@@ -70,8 +70,7 @@ pub(crate) struct Exchange {
     pub(crate) name: String,
     pub(crate) edge: Host,
     pub(crate) began: Millis,
-    /// The recorders that got its CONNECT.
-    pub(crate) broker: Cell<Option<Host>>,
+    /// How often a recorder got its CONNECT.
     pub(crate) connects: Cell<u32>,
     seed: u64,
     manner: Manner,
@@ -93,7 +92,6 @@ impl Exchange {
             name,
             edge,
             began,
-            broker: Cell::new(None),
             connects: Cell::new(0),
             seed: chance.random(),
             manner: Manner::draw(chance),
@@ -136,6 +134,11 @@ impl Exchange {
     /// Whether the client is connected, as far as it knows, and has been asked nothing.
     pub(crate) fn is_open(&self) -> bool {
         self.client.get().is_none() && self.connects.get() > 0
+    }
+
+    /// Bytes that have arrived, both ways.
+    pub(crate) fn received(&self) -> u64 {
+        self.up.get().received + self.down.get().received
     }
 
     /// A process that it runs through was taken away.
@@ -226,13 +229,10 @@ impl Book {
         self.all().into_iter().filter(|exchange| exchange.is_open()).collect()
     }
 
-    /// What ran through the edge or to the recorder on this host has an excuse. How many sessions that hit.
-    pub(crate) fn taken_away(&self, host: Host, recorder_died: bool, why: &str) -> u64 {
-        let concerned = |x: &Rc<Exchange>| {
-            let over = x.client.get().is_some() && x.recorder.get().is_some();
-            !over && (x.edge == host || x.broker.get() == Some(host))
-        };
-        let hit: Vec<_> = self.all().into_iter().filter(concerned).collect();
+    /// A process was taken away: these have an excuse. How many sessions that hit.
+    pub(crate) fn taken_away(&self, which: impl Fn(&Exchange) -> bool, recorder_died: bool, why: &str) -> u64 {
+        let over = |x: &Rc<Exchange>| x.client.get().is_some() && x.recorder.get().is_some();
+        let hit: Vec<_> = self.all().into_iter().filter(|x| !over(x) && which(x)).collect();
         for exchange in &hit {
             exchange.excuse(why);
             if recorder_died {
@@ -268,9 +268,13 @@ pub(crate) async fn client(
             return;
         }
         let exchange = Exchange::new(format!("c{number:02}-{generation}"), edge.0, judge.now(), &mut chance);
-        // An edge that is down: this client comes back later, as clients do.
-        let Ok(mut stream) = dial.dial(&edge.1).await else { continue };
+        // Before it is connected, for its edge may die while it is half so.
         book.exchanges.borrow_mut().insert(exchange.name.clone(), Rc::clone(&exchange));
+        let Ok(mut stream) = dial.dial(&edge.1).await else {
+            // An edge that is down: this client comes back later, as clients do.
+            book.exchanges.borrow_mut().remove(&exchange.name);
+            continue;
+        };
         let begin = async {
             stream.write_all(&exchange.connect()).await?;
             let mut answer = [0; 4];
@@ -394,8 +398,7 @@ async fn say(write: &mut (impl AsyncWrite + Unpin), own: Party, exchange: &Excha
     while flow.get().sent < until {
         let sent = flow.get().sent;
         let length = usize::try_from(until - sent).unwrap_or(CHUNK).min(CHUNK);
-        let chunk: Vec<u8> = noise::bytes(seed, sent).take(length).collect();
-        match write.write(&chunk).await {
+        match write.write(&noise::bytes(seed, sent, length)).await {
             Ok(written) => flow.set(Flow { sent: sent + written as u64, ..flow.get() }),
             Err(_) => return false,
         }
@@ -404,18 +407,18 @@ async fn say(write: &mut (impl AsyncWrite + Unpin), own: Party, exchange: &Excha
 }
 
 /// A broker that only records: it knows every client by the CONNECT that it must get, and tells a probe that it is well.
-pub(crate) async fn record<L: Listen>(listener: L, book: Rc<Book>, host: Host, env: Env) -> io::Result<Exit> {
+pub(crate) async fn record<L: Listen>(listener: L, book: Rc<Book>, env: Env) -> io::Result<Exit> {
     env.phases.enter(Phase::Serving);
     let mut listener = listener;
     let mut env = env;
     loop {
         let (stream, _) = listener.accept().await?;
         let chance = rand::SeedableRng::from_rng(&mut env.chance);
-        spawn_local(recorder(stream, Rc::clone(&book), host, chance));
+        spawn_local(recorder(stream, Rc::clone(&book), chance));
     }
 }
 
-async fn recorder<S: Stream>(mut stream: S, book: Rc<Book>, host: Host, mut chance: SmallRng) {
+async fn recorder<S: Stream>(mut stream: S, book: Rc<Book>, mut chance: SmallRng) {
     let mut packet = Vec::new();
     while !matches!(Frame::take(&packet), Ok(Some(_))) {
         // An orphan: its open was answered, and the answer was lost.
@@ -428,7 +431,6 @@ async fn recorder<S: Stream>(mut stream: S, book: Rc<Book>, host: Host, mut chan
     let exchange = book.all().into_iter().find(|exchange| exchange.connect() == packet[..]);
     let Some(exchange) = exchange else { return answer_pings(stream).await };
     let judge = Judge::current();
-    exchange.broker.set(Some(host));
     exchange.connects.set(exchange.connects.get() + 1);
     if exchange.connects.get() > 1 {
         return judge.violated(&format!("a CONNECT was delivered twice: {}", exchange.show()));

@@ -33,6 +33,7 @@ pub(crate) struct Journal {
     lines: VecDeque<String>,
     all: bool,
     counts: BTreeMap<String, u64>,
+    homes: BTreeMap<String, String>,
     resent: u64,
 }
 
@@ -46,6 +47,7 @@ impl Journal {
             lines: VecDeque::new(),
             all,
             counts: BTreeMap::new(),
+            homes: BTreeMap::new(),
             resent: 0,
         };
         JOURNAL.with_borrow_mut(|slot| *slot = Some(journal));
@@ -66,6 +68,11 @@ impl Journal {
         let answer = poll();
         before.map(swap);
         answer
+    }
+
+    /// Where the last session of a user was opened.
+    pub(crate) fn home_of(user: &str) -> Option<String> {
+        JOURNAL.with_borrow(|slot| slot.as_ref()?.homes.get(user).cloned())
     }
 
     /// Enters a line of the run's own.
@@ -140,6 +147,9 @@ impl Subscriber for Scribe {
             let Some(journal) = slot.as_mut() else { return };
             journal.enter(&line.text);
             journal.resent += line.resent;
+            if line.event == "session.open" {
+                journal.homes.insert(line.user, line.home);
+            }
             *journal.counts.entry(line.event).or_default() += 1;
         });
     }
@@ -154,6 +164,8 @@ impl Subscriber for Scribe {
 struct Line {
     text: String,
     event: String,
+    user: String,
+    home: String,
     resent: u64,
 }
 
@@ -174,6 +186,11 @@ impl Visit for Line {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let space = if self.text.is_empty() { "" } else { " " };
+        match field.name() {
+            "user" => self.user = format!("{value:?}"),
+            "home" => self.home = format!("{value:?}"),
+            _ => {}
+        }
         write!(self.text, "{space}{}={value:?}", field.name()).expect("a String takes whatever is written to it");
     }
 }

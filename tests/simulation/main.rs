@@ -3,6 +3,7 @@
 mod bytes;
 mod clients;
 mod fault;
+mod guests;
 mod journal;
 mod judge;
 mod net;

@@ -2,7 +2,6 @@
 
 use std::{fmt, rc::Rc, sync::Once, time::Duration};
 
-use baton_drill::bytes::{Ending, Party};
 use baton_process::clock::Clock;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::{
@@ -12,7 +11,6 @@ use tokio::{
 };
 
 use crate::{
-    bytes,
     clients::Clients,
     fault::{Director, Hits},
     journal::{Journal, Scribe, Summary},
@@ -44,6 +42,8 @@ pub(crate) struct Outcome {
     pub(crate) totals: Totals,
     pub(crate) hits: Hits,
     pub(crate) refused: u64,
+    pub(crate) received: u64,
+    pub(crate) cast: Cast,
     pub(crate) virtual_ms: u64,
 }
 
@@ -77,17 +77,14 @@ async fn story(seed: u64, all: bool) -> Outcome {
     spawn_local(tier.net.clone().run());
     tier.start_all();
     let edges: Vec<_> = tier.of(Kind::Edge).map(|edge| (edge.host, edge.address())).collect();
-    let clients = Clients { book: Rc::clone(tier.book()) };
+    let clients = Clients::of(&tier);
     for number in 0..CLIENTS {
-        let host = tier.net.host(&format!("client-{number}"));
-        let edge = edges[number as usize % edges.len()].clone();
-        let (dial, book) = (tier.net.dialer(host), Rc::clone(tier.book()));
-        spawn_local(bytes::client(number, edge, dial, Rc::clone(&judge), book, tier.chance()));
+        clients.start(number, edges[number as usize % edges.len()].clone(), &tier, &judge);
     }
-    let director = Director::new(Rc::clone(&tier), Rc::clone(&judge), clients, tier.chance());
+    let director = Director::new(Rc::clone(&tier), Rc::clone(&judge), clients.clone(), tier.chance());
     let play = async {
         Rc::clone(&director).direct(FAULTS).await;
-        ending(&tier, &judge).await;
+        ending(&tier, &clients, &judge).await;
     };
     tokio::select! {
         biased;
@@ -103,6 +100,8 @@ async fn story(seed: u64, all: bool) -> Outcome {
         totals: tier.totals.borrow().clone(),
         hits: director.hits(),
         refused: judge.refusals(),
+        received: clients.received(),
+        cast: tier.cast,
         virtual_ms: judge.now(),
         journal: Journal::end(),
     }
@@ -115,13 +114,14 @@ fn tier(clock: Clock, chance: &mut SmallRng) -> Tier {
         origins: chance.random_range(2..=4),
         homes: chance.random_range(2..=3),
     };
+    let cast = [Cast::Recorders, Cast::Sidecars, Cast::Inside][chance.random_range(0..3)];
     let net = Net::new(clock, SmallRng::from_rng(chance), base);
     let sets = vec![(Kind::Edge, "drain.deadline=3s")];
-    Tier::new(net, base, Cast::Recorders, size, SmallRng::from_rng(chance), sets)
+    Tier::new(net, base, cast, size, SmallRng::from_rng(chance), sets)
 }
 
 /// Nothing is wrong any more: every session is live again, everybody leaves, and nothing is left.
-async fn ending(tier: &Rc<Tier>, judge: &Judge) {
+async fn ending(tier: &Tier, clients: &Clients, judge: &Judge) {
     let all_live = || {
         let numbers = tier.of(Kind::Edge).filter_map(Node::metrics);
         numbers.map(|metrics| gauge(&metrics, "baton_sessions") - gauge(&metrics, "baton_tunnels")).sum::<u64>() == 0
@@ -130,15 +130,14 @@ async fn ending(tier: &Rc<Tier>, judge: &Judge) {
         return judge.violated(&format!("sessions have no tunnel {RECOVERY:?} after the last fault"));
     }
     judge.close();
-    let left = || tier.book().all().iter().all(|exchange| {
-        exchange.finish(Ending::HalfClose(Party::Client));
-        exchange.end(Party::Client).is_some()
-    });
-    if !until(LEAVING, left).await {
-        return judge.violated(&format!("clients haven't left {LEAVING:?} after they were told to"));
+    if !until(LEAVING, || clients.settle()).await {
+        judge.violated(&format!("not all has arrived {LEAVING:?} after the last message"));
+    }
+    if !until(LEAVING, || clients.dismiss()).await {
+        judge.violated(&format!("clients haven't left {LEAVING:?} after they were told to"));
     }
     sleep(FORGOTTEN).await;
-    tier.book().verdict(judge);
+    clients.verdict(judge);
     for node in &tier.nodes {
         let Some(metrics) = node.metrics() else { continue };
         for name in ["baton_sessions", "baton_tunnels", "baton_buffered_bytes"] {
@@ -163,7 +162,8 @@ async fn until(patience: Duration, holds: impl Fn() -> bool) -> bool {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Totals { opened, planned, broken, failed, closed, .. } = &self.totals;
-        writeln!(f, "seed {}: {} ms, journal {:016x}", self.seed, self.virtual_ms, self.journal.hash)?;
+        let Self { seed, virtual_ms, cast, received, .. } = self;
+        writeln!(f, "seed {seed}: {virtual_ms} ms, {cast:?}, {received} received, journal {:016x}", self.journal.hash)?;
         writeln!(f, "  {opened} sessions, {planned} moved in order and {broken} otherwise, {} bytes resent", self.journal.resent)?;
         writeln!(f, "  attaches that failed {failed:?}; clients closed {closed:?}; {} refused", self.refused)?;
         writeln!(f, "  faults (applied, hit) {:?}", self.hits)?;

@@ -183,8 +183,8 @@ impl Tier {
         if self.cast == Cast::Recorders {
             let (shared, ()) = self.read(Role::BrokerSim, Kind::Broker, &[], |_| ());
             let env = Env::simulated(Role::BrokerSim, shared, seed);
-            let (book, host) = (Rc::clone(&self.book), node.host);
-            return Process::start(&self.net, node.host, env, |env| bytes::record(plain, book, host, env));
+            let book = Rc::clone(&self.book);
+            return Process::start(&self.net, node.host, env, |env| bytes::record(plain, book, env));
         }
         let (shared, config) = self.read(Role::BrokerSim, Kind::Broker, sets, baton_broker_sim::config::Config::read);
         let homes = if self.cast == Cast::Inside { 1..=self.size.homes } else { 1..=0 };

@@ -99,7 +99,7 @@ async fn writes(write: &mut WriteHalf<'_>, own: Party, exchange: &Exchange, brok
         }
         let until = if sent < held_from { held_from } else { total };
         let length = chunks.next().unwrap_or(1).min(until - sent);
-        let chunk: Vec<u8> = noise::bytes(seed, sent).take(usize::try_from(length).unwrap_or(1)).collect();
+        let chunk = noise::bytes(seed, sent, usize::try_from(length).unwrap_or(1));
         match write.write(&chunk).await {
             Ok(written) => sent += u64::try_from(written).unwrap_or(0),
             Err(error) => return broken.set(Some(seen(&error))),

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{Board, End, Gate, Options, Pace, Publishing, State};
 use crate::{
-    mqtt::{Packet, Publish, Qos, encode},
+    mqtt::{Frame, Packet, Publish, Qos, encode},
     stamp::{Stamp, Stream},
 };
 
@@ -24,7 +24,9 @@ struct Flight {
     released: bool,
 }
 
-pub(super) struct Dialogue {
+/// What one client says: CONNECT, its subscriptions, its messages, its share of each handshake. The caller carries
+/// bytes, and knows the time.
+pub struct Dialogue {
     options: Options,
     board: Rc<Board>,
     state: State,
@@ -40,8 +42,8 @@ pub(super) struct Dialogue {
 }
 
 impl Dialogue {
-    /// Begins with CONNECT.
-    pub(super) fn begin(options: Options, board: Rc<Board>, out: &mut BytesMut) -> Self {
+    /// Begins with CONNECT. What the board's clients share is entered in its ledger.
+    pub fn begin(options: Options, board: Rc<Board>, out: &mut BytesMut) -> Self {
         let connect = encode::Connect {
             client_id: &options.client_id,
             username: options.username.as_deref(),
@@ -69,7 +71,8 @@ impl Dialogue {
         }
     }
 
-    pub(super) fn state(&self) -> State {
+    /// Where the client stands.
+    pub fn state(&self) -> State {
         self.state
     }
 
@@ -82,8 +85,21 @@ impl Dialogue {
         self.gate.clone()
     }
 
+    /// Bytes came: handles every whole packet among them. How many bytes those took up.
+    ///
+    /// # Errors
+    /// How the client's connection is over: it was refused, or what came isn't MQTT.
+    pub fn take(&mut self, bytes: &[u8], now: Instant, out: &mut BytesMut) -> Result<usize, End> {
+        let mut used = 0;
+        while let Some((frame, length)) = Frame::take(&bytes[used..]).map_err(End::Malformed)? {
+            self.handle(Packet::parse(frame).map_err(End::Malformed)?, now, out)?;
+            used += length;
+        }
+        Ok(used)
+    }
+
     /// A packet came.
-    pub(super) fn handle(&mut self, packet: Packet<'_>, now: Instant, out: &mut BytesMut) -> Result<(), End> {
+    fn handle(&mut self, packet: Packet<'_>, now: Instant, out: &mut BytesMut) -> Result<(), End> {
         match (packet, self.state) {
             (Packet::ConnAck { code: 0, .. }, State::Connecting) => self.connected(out),
             (Packet::ConnAck { code, .. }, State::Connecting) => return Err(End::Refused(code)),
@@ -171,7 +187,7 @@ impl Dialogue {
     }
 
     /// Whether the next message of the round may go now, as far as handshakes and receipts are concerned.
-    pub(super) fn may_publish(&self) -> bool {
+    pub fn may_publish(&self) -> bool {
         let Some(publishing) = self.options.publishing.as_ref().filter(|_| self.state == State::Ready) else {
             return false;
         };
@@ -193,7 +209,7 @@ impl Dialogue {
     }
 
     /// Publishes the next message of the round, which was due at `due`.
-    pub(super) fn publish(&mut self, due: Instant, out: &mut BytesMut) {
+    pub fn publish(&mut self, due: Instant, out: &mut BytesMut) {
         let Some(publishing) = &self.options.publishing else { return };
         let (topic, name, qos) = self.next(publishing);
         let stream = Stream { publisher: self.options.number, topic, qos };

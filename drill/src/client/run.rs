@@ -10,7 +10,6 @@ use tokio::{
 };
 
 use super::{Board, End, Leave, Options, Orders, Pace, State, dialogue::Dialogue};
-use crate::mqtt::{Frame, Packet};
 
 /// Bytes waiting for the socket above which nothing more is published: what is late shall show as latency.
 const OUT_BYTES: usize = 64 * 1024;
@@ -225,12 +224,12 @@ impl<'a> Line<'a> {
     fn take(&mut self, bytes: &[u8]) -> Result<(), End> {
         let now = Instant::now();
         if self.input.is_empty() {
-            let used = packets(bytes, &mut self.dialogue, now, &mut self.out)?;
+            let used = self.dialogue.take(bytes, now, &mut self.out)?;
             self.input.extend_from_slice(&bytes[used..]);
             return Ok(());
         }
         self.input.extend_from_slice(bytes);
-        let used = packets(&self.input, &mut self.dialogue, now, &mut self.out)?;
+        let used = self.dialogue.take(&self.input, now, &mut self.out)?;
         self.input.advance(used);
         if self.input.is_empty() {
             self.input = BytesMut::new();
@@ -254,13 +253,4 @@ impl<'a> Line<'a> {
         drop(timeout_at(Instant::now() + FAREWELL, goodbye).await);
         End::Left
     }
-}
-
-fn packets(bytes: &[u8], dialogue: &mut Dialogue, now: Instant, out: &mut BytesMut) -> Result<usize, End> {
-    let mut used = 0;
-    while let Some((frame, length)) = Frame::take(&bytes[used..]).map_err(End::Malformed)? {
-        dialogue.handle(Packet::parse(frame).map_err(End::Malformed)?, now, out)?;
-        used += length;
-    }
-    Ok(used)
 }

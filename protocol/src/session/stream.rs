@@ -132,6 +132,11 @@ impl Outgoing {
         self.una < self.nxt
     }
 
+    /// Positions that were sent and not acknowledged: right after a resume, what is sent again.
+    pub fn unacked(&self) -> u64 {
+        self.smax - self.una
+    }
+
     /// Bytes that may still be pushed while no more than `cap` are held.
     pub(crate) fn room(&self, cap: u64) -> usize {
         let room = if self.closed() { 0 } else { cap.saturating_sub(self.bytes.len() as u64) };
