@@ -188,6 +188,9 @@ impl Exchange {
 
     /// What isn't as it must be now that the run is over.
     fn verdict(&self) -> Result<(), String> {
+        if self.client.get() == Some(REFUSED) && self.connects.get() > 0 {
+            return Err(format!("it was refused, and its broker got it all the same: {}", self.show()));
+        }
         if self.excuse.borrow().is_some() || self.client.get() == Some(REFUSED) {
             return Ok(());
         }
@@ -295,7 +298,7 @@ pub(crate) async fn client(
 fn explain(exchange: &Exchange, judge: &Judge) {
     let end = exchange.client.get();
     let expected = match (exchange.ending.get(), end) {
-        (_, Some(REFUSED)) => exchange.connects.get() == 0 && judge.disturbed_since(exchange.began),
+        (_, Some(REFUSED)) => judge.disturbed_since(exchange.began),
         (Some(Ending::HalfClose(_)), Some(Seen::Eof)) => true,
         (Some(Ending::Reset(Party::Client)), Some(Seen::Left)) => true,
         (Some(Ending::Reset(Party::Broker)), Some(Seen::Reset)) => true,

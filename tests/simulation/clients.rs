@@ -84,7 +84,7 @@ impl Clients {
     }
 
     /// A process is taken away; how many sessions run through it.
-    pub(crate) fn taken_away(&self, tier: &Tier, node: &Node, how: Fault) -> u64 {
+    pub(crate) fn taken_away(&self, node: &Node, how: Fault) -> u64 {
         let why = format!("{how:?} {}", node.name);
         match self {
             Self::Bytes(book) => {
@@ -132,6 +132,14 @@ impl Clients {
         match self {
             Self::Bytes(book) => book.verdict(judge),
             Self::Guests(guests) => guests.verdict(judge),
+        }
+    }
+
+    /// The most wills that may have been published.
+    pub(crate) fn vanished(&self) -> u64 {
+        match self {
+            Self::Bytes(_) => 0,
+            Self::Guests(guests) => guests.vanished(),
         }
     }
 

@@ -73,7 +73,7 @@ pub(crate) enum Fault {
 }
 
 /// Faults, and how often each is drawn.
-const WEIGHTS: [(Fault, u32); 15] = [
+pub(crate) const WEIGHTS: [(Fault, u32); 15] = [
     (Fault::Slow, 10),
     (Fault::OneWay, 8),
     (Fault::Partition, 8),
@@ -276,7 +276,7 @@ impl Director {
         let Some(node) = self.node(kind) else { return };
         self.judge.disturb(true);
         let connections = self.tier.net.connections(node.host) as u64;
-        let hit = if kind == Kind::Origin { connections } else { self.clients.taken_away(&self.tier, node, fault) };
+        let hit = if kind == Kind::Origin { connections } else { self.clients.taken_away(node, fault) };
         self.note(fault, hit > 0, &node.name);
         match fault {
             Fault::PowerOrigin => drop(node.with(Process::power_off)),

@@ -12,7 +12,10 @@ use std::{
 
 use baton_drill::{
     client::{Board, Dialogue, End, Options, Pace, Publishing, State},
-    mqtt::{Qos, encode},
+    mqtt::{
+        Qos,
+        encode::{self, Will},
+    },
 };
 use baton_process::net::{Dial, Stream};
 use baton_protocol::limits::Millis;
@@ -28,6 +31,8 @@ use crate::{judge::Judge, net::Host};
 
 /// Time between two messages of a client, in milliseconds.
 const PAUSE: Millis = 3_000;
+/// Bytes of a large message: so small that a broker keeps all of them for a client that does not read for a while.
+const LARGE: usize = 2_000;
 /// What a client's number rises by when another takes its place.
 const GENERATION: u32 = 1_000;
 /// How long a client that leaves waits for the broker to close.
@@ -38,6 +43,7 @@ pub(crate) struct Guests {
     board: Rc<Board>,
     all: RefCell<Vec<Rc<Guest>>>,
     publishing: Cell<bool>,
+    dismissed: Cell<bool>,
 }
 
 /// One client.
@@ -66,7 +72,7 @@ pub(crate) enum Leaving {
 
 impl Guests {
     pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self { board: Board::new("sim"), all: RefCell::default(), publishing: Cell::new(true) })
+        Rc::new(Self { board: Board::new("sim"), all: RefCell::default(), publishing: Cell::new(true), dismissed: Cell::new(false) })
     }
 
     /// Those that are connected and go on.
@@ -98,6 +104,7 @@ impl Guests {
 
     /// Everybody is told to leave; whether all have.
     pub(crate) fn dismiss(&self) -> bool {
+        self.dismissed.set(true);
         let all = self.all.borrow();
         all.iter().for_each(|guest| guest.leave(Leaving::Disconnect));
         all.iter().all(|guest| guest.end.get().is_some())
@@ -105,11 +112,22 @@ impl Guests {
 
     /// What isn't as it must be, of what passed between clients that kept their connection.
     pub(crate) fn verdict(&self, judge: &Judge) {
-        let verdict = self.board.with_ledger(|ledger| ledger.verdict_of_survivors(0));
+        let all = u32::try_from(self.all.borrow().len()).unwrap_or(u32::MAX);
+        let verdict = self.board.with_ledger(|ledger| ledger.verdict_of_survivors(all));
         if !verdict.is_clean() {
             let fault = self.board.with_ledger(|ledger| ledger.verdict(0).first_fault);
             judge.violated(&format!("{verdict}; first fault of all: {fault:?}"));
         }
+    }
+
+    /// How many have gone without a DISCONNECT, each of which may have cost a will.
+    pub(crate) fn vanished(&self) -> u64 {
+        let in_order = |guest: &&Rc<Guest>| {
+            let disconnected = guest.end.get() == Some(End::Left) && guest.leaving.get() == Some(Leaving::Disconnect);
+            disconnected && guest.excuse.borrow().is_none()
+        };
+        let all = self.all.borrow();
+        (all.len() - all.iter().filter(in_order).count()) as u64
     }
 
     /// Messages that have arrived.
@@ -135,9 +153,11 @@ impl Guest {
         let anywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let interval = Duration::from_millis(chance.random_range(100..=PAUSE));
         let pace = Pace::Every { interval, offset: Duration::ZERO };
-        let payload = if chance.random_ratio(1, 6) { 60_000 } else { 64 };
+        let payload = if chance.random_ratio(1, 6) { LARGE } else { 64 };
+        let will = Will { topic: "sim/wills".into(), payload: b"gone".to_vec(), qos: Qos::AtMostOnce };
         Options {
             keep_alive: 0,
+            will: Some(will),
             subscriptions: [Some(self.number), partner].into_iter().flatten().collect(),
             publishing: Some(Publishing { payload, ..Publishing::new(self.number, &Qos::ALL, pace) }),
             ..Options::new(self.number, anywhere, self.user.clone())
@@ -182,7 +202,7 @@ pub(crate) async fn place(
             Err(error) => End::Unreachable(error.kind()),
         };
         guest.end.set(Some(end));
-        if !judge.closing() {
+        if !guests.dismissed.get() {
             // What was on its way to it or from it isn't judged.
             guests.board.with_ledger(|ledger| ledger.dropped(number, end.label()));
         }
@@ -199,6 +219,8 @@ fn explain(guest: &Guest, end: End, judge: &Judge) {
             judge.refused();
             judge.disturbed_since(guest.began)
         }
+        // A broker that waits for a CONNECT, which a fault holds up, closes in the end.
+        End::Closed => !guest.ready.get() && judge.disturbed_since(guest.began),
         _ => false,
     };
     if !expected && guest.excuse.borrow().is_none() {

@@ -18,6 +18,8 @@ use tracing::{
     subscriber::Interest,
 };
 
+use crate::judge::Judge;
+
 /// Lines that are kept for a report: the last ones explain what went wrong.
 const KEPT: usize = 200;
 
@@ -34,6 +36,8 @@ pub(crate) struct Journal {
     all: bool,
     counts: BTreeMap<String, u64>,
     homes: BTreeMap<String, String>,
+    /// The last epoch that an anchor accepted for a session.
+    epochs: BTreeMap<String, u64>,
     resent: u64,
 }
 
@@ -48,6 +52,7 @@ impl Journal {
             all,
             counts: BTreeMap::new(),
             homes: BTreeMap::new(),
+            epochs: BTreeMap::new(),
             resent: 0,
         };
         JOURNAL.with_borrow_mut(|slot| *slot = Some(journal));
@@ -78,6 +83,23 @@ impl Journal {
     /// Enters a line of the run's own.
     pub(crate) fn note(text: fmt::Arguments<'_>) {
         JOURNAL.with_borrow_mut(|slot| slot.iter_mut().for_each(|journal| journal.enter(&text.to_string())));
+    }
+
+    /// Enters an event. Whether it says that an anchor accepted an epoch that is no higher than the last.
+    fn hear(&mut self, line: Line) -> bool {
+        self.enter(&line.text);
+        self.resent += line.resent;
+        let mut fell = false;
+        match &*line.event {
+            "session.open" => drop(self.homes.insert(line.user, line.home)),
+            "session.resume" => {
+                let epoch = line.epoch.parse().unwrap_or_default();
+                fell = self.epochs.insert(line.sid, epoch).is_some_and(|last| last >= epoch);
+            }
+            _ => {}
+        }
+        *self.counts.entry(line.event).or_default() += 1;
+        fell
     }
 
     fn enter(&mut self, text: &str) {
@@ -143,15 +165,10 @@ impl Subscriber for Scribe {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::default();
         event.record(&mut line);
-        JOURNAL.with_borrow_mut(|slot| {
-            let Some(journal) = slot.as_mut() else { return };
-            journal.enter(&line.text);
-            journal.resent += line.resent;
-            if line.event == "session.open" {
-                journal.homes.insert(line.user, line.home);
-            }
-            *journal.counts.entry(line.event).or_default() += 1;
-        });
+        let fell = JOURNAL.with_borrow_mut(|slot| slot.as_mut().is_some_and(|journal| journal.hear(line)));
+        if fell {
+            Judge::current().violated("an anchor accepted an epoch that wasn't higher than the last");
+        }
     }
 
     fn enter(&self, _: &span::Id) {}
@@ -166,6 +183,8 @@ struct Line {
     event: String,
     user: String,
     home: String,
+    sid: String,
+    epoch: String,
     resent: u64,
 }
 
@@ -189,6 +208,8 @@ impl Visit for Line {
         match field.name() {
             "user" => self.user = format!("{value:?}"),
             "home" => self.home = format!("{value:?}"),
+            "sid" => self.sid = format!("{value:?}"),
+            "epoch" => self.epoch = format!("{value:?}"),
             _ => {}
         }
         write!(self.text, "{space}{}={value:?}", field.name()).expect("a String takes whatever is written to it");

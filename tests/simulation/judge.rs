@@ -100,11 +100,6 @@ impl Judge {
         self.at_work.get() > 0 || self.calm_since.get() >= then
     }
 
-    /// Whether no fault is at work.
-    pub(crate) fn calm(&self) -> bool {
-        self.at_work.get() == 0
-    }
-
     /// A client was told that no server is available.
     pub(crate) fn refused(&self) {
         self.refused.set(self.refused.get() + 1);

@@ -1,6 +1,6 @@
 //! One seed, one run.
 
-use std::{fmt, rc::Rc, sync::Once, time::Duration};
+use std::{rc::Rc, sync::Once, time::Duration};
 
 use baton_process::clock::Clock;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
@@ -41,7 +41,9 @@ pub(crate) struct Outcome {
     pub(crate) journal: Summary,
     pub(crate) totals: Totals,
     pub(crate) hits: Hits,
+    /// Clients that were told in MQTT that no server is available.
     pub(crate) refused: u64,
+    /// Bytes (before recorders) or messages (before broker-sim) that arrived.
     pub(crate) received: u64,
     pub(crate) cast: Cast,
     pub(crate) virtual_ms: u64,
@@ -94,6 +96,7 @@ async fn story(seed: u64, all: bool) -> Outcome {
     for node in &tier.nodes {
         tier.bury(node);
     }
+    books(&tier, &clients, &judge);
     Outcome {
         seed,
         violations: judge.violations(),
@@ -132,6 +135,7 @@ async fn ending(tier: &Tier, clients: &Clients, judge: &Judge) {
     judge.close();
     if !until(LEAVING, || clients.settle()).await {
         judge.violated(&format!("not all has arrived {LEAVING:?} after the last message"));
+        clients.verdict(judge);
     }
     if !until(LEAVING, || clients.dismiss()).await {
         judge.violated(&format!("clients haven't left {LEAVING:?} after they were told to"));
@@ -149,6 +153,17 @@ async fn ending(tier: &Tier, clients: &Clients, judge: &Judge) {
     }
 }
 
+/// What the processes' own numbers must come to.
+fn books(tier: &Tier, clients: &Clients, judge: &Judge) {
+    let totals = tier.totals.borrow();
+    if let Some(garbage) = totals.links.get("garbage") {
+        judge.violated(&format!("{garbage} trunks ended for what the other end had sent"));
+    }
+    if totals.wills > clients.vanished() {
+        judge.violated(&format!("{} wills, and {} clients vanished", totals.wills, clients.vanished()));
+    }
+}
+
 /// Whether it holds in time.
 async fn until(patience: Duration, holds: impl Fn() -> bool) -> bool {
     let waiting = async {
@@ -157,16 +172,4 @@ async fn until(patience: Duration, holds: impl Fn() -> bool) -> bool {
         }
     };
     timeout(patience, waiting).await.is_ok()
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Totals { opened, planned, broken, failed, closed, .. } = &self.totals;
-        let Self { seed, virtual_ms, cast, received, .. } = self;
-        writeln!(f, "seed {seed}: {virtual_ms} ms, {cast:?}, {received} received, journal {:016x}", self.journal.hash)?;
-        writeln!(f, "  {opened} sessions, {planned} moved in order and {broken} otherwise, {} bytes resent", self.journal.resent)?;
-        writeln!(f, "  attaches that failed {failed:?}; clients closed {closed:?}; {} refused", self.refused)?;
-        writeln!(f, "  faults (applied, hit) {:?}", self.hits)?;
-        self.violations.iter().try_for_each(|violation| writeln!(f, "  VIOLATION {violation}"))
-    }
 }

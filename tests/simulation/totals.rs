@@ -22,6 +22,8 @@ pub(crate) struct Totals {
     pub(crate) ended: BTreeMap<String, u64>,
     /// Trunks that ended, by how.
     pub(crate) links: BTreeMap<String, u64>,
+    /// Wills that brokers published.
+    pub(crate) wills: u64,
 }
 
 impl Totals {
@@ -41,6 +43,7 @@ impl Totals {
                 ("baton_client_closes_total", Kind::Sidecar | Kind::Broker) => {
                     add(&mut self.ended, label(&labels, "cause"), value);
                 }
+                ("baton_broker_wills_total", _) => self.wills += value,
                 ("baton_link_closes_total", _) => add(&mut self.links, label(&labels, "reason"), value),
                 _ => {}
             }
@@ -53,6 +56,7 @@ impl AddAssign<&Self> for Totals {
         self.opened += other.opened;
         self.planned += other.planned;
         self.broken += other.broken;
+        self.wills += other.wills;
         for (ours, theirs) in [
             (&mut self.failed, &other.failed),
             (&mut self.closed, &other.closed),
