@@ -48,8 +48,8 @@ pub(crate) struct Manner {
 impl Manner {
     /// Most say little; some say more than a window at once, some hardly anything.
     pub(crate) fn draw(chance: &mut SmallRng) -> Self {
-        match chance.random_range(0..8) {
-            0 => Self { bytes: 400_000, pause: 12_000 },
+        match chance.random_range(0..12) {
+            0 => Self { bytes: 400_000, pause: 30_000 },
             1 => Self { bytes: 20, pause: 30_000 },
             2 | 3 => Self { bytes: 6_000, pause: 1_500 },
             _ => Self { bytes: 300, pause: 800 },

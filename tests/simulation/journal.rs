@@ -36,6 +36,9 @@ pub(crate) struct Journal {
     all: bool,
     counts: BTreeMap<String, u64>,
     homes: BTreeMap<String, String>,
+    /// Resumes that anchors accepted in the present second, and in the busiest.
+    second: (u64, u64),
+    busiest: u64,
     /// The last epoch that an anchor accepted for a session.
     epochs: BTreeMap<String, u64>,
     resent: u64,
@@ -52,6 +55,8 @@ impl Journal {
             all,
             counts: BTreeMap::new(),
             homes: BTreeMap::new(),
+            second: (0, 0),
+            busiest: 0,
             epochs: BTreeMap::new(),
             resent: 0,
         };
@@ -61,7 +66,8 @@ impl Journal {
     /// Ends it.
     pub(crate) fn end() -> Summary {
         let journal = JOURNAL.with_borrow_mut(Option::take).expect("it was begun on this thread");
-        Summary { hash: journal.hash, lines: journal.lines.into(), counts: journal.counts, resent: journal.resent }
+        let Self { hash, lines, counts, resent, busiest, .. } = journal;
+        Summary { hash, lines: lines.into(), counts, resent, busiest }
     }
 
     /// Polls somebody, whose events are entered under this name.
@@ -93,6 +99,9 @@ impl Journal {
         match &*line.event {
             "session.open" => drop(self.homes.insert(line.user, line.home)),
             "session.resume" => {
+                let second = self.clock.now() / 1_000;
+                self.second = (second, if self.second.0 == second { self.second.1 + 1 } else { 1 });
+                self.busiest = self.busiest.max(self.second.1);
                 let epoch = line.epoch.parse().unwrap_or_default();
                 fell = self.epochs.insert(line.sid, epoch).is_some_and(|last| last >= epoch);
             }
@@ -129,6 +138,8 @@ pub(crate) struct Summary {
     pub(crate) counts: BTreeMap<String, u64>,
     /// Bytes that were sent again after a resume.
     pub(crate) resent: u64,
+    /// Resumes that anchors accepted in the busiest second.
+    pub(crate) busiest: u64,
 }
 
 /// Enters the roles' events into the journal of the thread that they run on.

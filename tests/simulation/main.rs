@@ -14,6 +14,8 @@
 //! | `fault` | what goes wrong, drawn by chance |
 //! | `judge`, `journal` | what is wrong, what was said |
 //! | `run`, `sum` | a run, many runs |
+//! | `mutants` | whether planted faults are found |
+//! | `herd` | 100,000 sessions that need a tunnel at once |
 //!
 //! # Invariants
 //! Those of the protocol's section on invariants, by number, and how a run notices that one doesn't hold. (The model check, in
@@ -46,6 +48,7 @@ mod bytes;
 mod clients;
 mod fault;
 mod guests;
+mod herd;
 mod journal;
 mod judge;
 mod mutants;
