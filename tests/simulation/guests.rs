@@ -72,7 +72,12 @@ pub(crate) enum Leaving {
 
 impl Guests {
     pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self { board: Board::new("sim"), all: RefCell::default(), publishing: Cell::new(true), dismissed: Cell::new(false) })
+        Rc::new(Self {
+            board: Board::new("sim"),
+            all: RefCell::default(),
+            publishing: Cell::new(true),
+            dismissed: Cell::new(false),
+        })
     }
 
     /// Those that are connected and go on.

@@ -1,6 +1,6 @@
 //! A network in virtual time: TCP as those who use it see it.
 //!
-//! Bytes arrive in order, after a latency; a sender may have [`WINDOW`] bytes under way that the other process hasn't
+//! Bytes arrive in order, after a latency; a sender may have 64 KiB under way that the other process hasn't
 //! read. What a blocked link would carry waits until it isn't blocked any more, as TCP would send it again. The kernel
 //! of a host goes on while a process of it is stopped; when a process dies, the kernel closes its connections; when a
 //! host loses its power, nobody hears of it.
@@ -12,7 +12,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     rc::Rc,
-    task::{Poll, Waker},
+    task::Poll,
 };
 
 use baton_process::{
@@ -20,29 +20,18 @@ use baton_process::{
     net::{Address, Dial, Listen, Reach},
 };
 use baton_protocol::limits::Millis;
-use bytes::Bytes;
-use rand::{RngExt, rngs::SmallRng};
+use rand::rngs::SmallRng;
 use tokio::sync::Notify;
 
 mod link;
+mod state;
 mod stream;
 
 pub(crate) use link::Link;
+pub(crate) use state::Host;
 pub(crate) use stream::SimStream;
 
-/// Bytes that one end may have sent and the other process not read.
-const WINDOW: usize = 64 * 1024;
-/// Bytes read after which the sender hears of it; less than the window, or it would wait forever.
-const ACKED: usize = WINDOW / 4;
-/// Longest time that TCP takes to send again once a link isn't blocked any more, in milliseconds.
-const RETRANSMISSION: Millis = 400;
-
-/// A machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Host(u16);
-
-/// Which end of a connection: the one that dialed is 0.
-type Side = usize;
+use state::{Connection, End, Ended, Listening, Machine, State, What};
 
 /// The network. Clones are the same.
 #[derive(Clone)]
@@ -53,76 +42,6 @@ struct Shared {
     clock: Clock,
     /// Something is due earlier than the pump thinks.
     earlier: Notify,
-}
-
-struct State {
-    chance: SmallRng,
-    hosts: Vec<Machine>,
-    base: Link,
-    links: BTreeMap<(Host, Host), Link>,
-    listeners: BTreeMap<String, Listening>,
-    connections: BTreeMap<u64, Connection>,
-    due: BTreeMap<(Millis, u64), Event>,
-    held: BTreeMap<(Host, Host), Vec<Event>>,
-    serial: u64,
-    armed: Option<Millis>,
-}
-
-struct Machine {
-    name: String,
-    powered: bool,
-}
-
-struct Listening {
-    serial: u64,
-    host: Host,
-    backlog: VecDeque<u64>,
-    acceptor: Option<Waker>,
-}
-
-struct Connection {
-    ends: [End; 2],
-    address: String,
-    /// Whether its first packet has come to whom it was for.
-    arrived: bool,
-}
-
-struct End {
-    host: Host,
-    /// Whether a process holds it.
-    open: bool,
-    established: bool,
-    inbox: VecDeque<Bytes>,
-    read: usize,
-    ended: Option<Ended>,
-    room: usize,
-    finished: bool,
-    /// When the last thing that it sent arrives.
-    last_due: Millis,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ended {
-    Finished,
-    Reset,
-}
-
-struct Event {
-    connection: u64,
-    to: Side,
-    what: What,
-}
-
-#[derive(PartialEq)]
-enum What {
-    Syn,
-    SynAck,
-    Bytes(Bytes),
-    Fin,
-    Reset,
-    Ack(usize),
 }
 
 impl Net {
@@ -264,190 +183,6 @@ impl Net {
 
     pub(crate) fn name(&self, host: Host) -> String {
         self.with(|state, _| state.hosts[usize::from(host.0)].name.clone())
-    }
-}
-
-impl State {
-    fn open_ends(&self, host: Host) -> Vec<(u64, Side)> {
-        let ends = self.connections.iter().flat_map(|(id, c)| (0..2).map(move |side| (*id, side, &c.ends[side])));
-        ends.filter(|(_, _, end)| end.open && end.host == host).map(|(id, side, _)| (id, side)).collect()
-    }
-
-    /// Connections of which at least one end is held.
-    fn between(&self, one: Host, other: Host) -> impl Iterator<Item = u64> + '_ {
-        let wanted = move |c: &Connection| {
-            let hosts = [c.ends[0].host, c.ends[1].host];
-            hosts == [one, other] || hosts == [other, one]
-        };
-        self.connections.iter().filter(move |(_, c)| wanted(c)).map(|(id, _)| *id)
-    }
-
-    fn link(&self, from: Host, to: Host) -> Link {
-        self.links.get(&(from, to)).copied().unwrap_or(self.base)
-    }
-
-    fn is_blocked(&self, from: Host, to: Host, what: &What) -> bool {
-        let powered = |host: Host| self.hosts[usize::from(host.0)].powered;
-        let link = self.link(from, to);
-        link.blocked || (link.no_new && *what == What::Syn) || !powered(from) || !powered(to)
-    }
-
-    /// Sends something from one end to the other.
-    fn send(&mut self, connection: u64, to: Side, what: What, now: Millis) {
-        let Some(c) = self.connections.get(&connection) else { return };
-        let (from, host) = (c.ends[1 - to].host, c.ends[to].host);
-        let event = Event { connection, to, what };
-        if self.is_blocked(from, host, &event.what) || self.waits_behind(&event, from, host) {
-            self.held.entry((from, host)).or_default().push(event);
-        } else {
-            self.schedule(event, 0, now);
-        }
-    }
-
-    /// Whether something of the same connection is held back: nothing overtakes it.
-    fn waits_behind(&self, event: &Event, from: Host, to: Host) -> bool {
-        self.held.get(&(from, to)).is_some_and(|held| held.iter().any(|other| other.connection == event.connection))
-    }
-
-    fn schedule(&mut self, event: Event, late: Millis, now: Millis) {
-        let Some(c) = self.connections.get(&event.connection) else { return };
-        let sender = &c.ends[1 - event.to];
-        let link = self.link(sender.host, c.ends[event.to].host);
-        let jitter = if link.jitter == 0 { 0 } else { self.chance.random_range(0..=link.jitter) };
-        let due = sender.last_due.max(now + link.latency + jitter + late);
-        let c = self.connections.get_mut(&event.connection).expect("it was just there");
-        c.ends[1 - event.to].last_due = due;
-        self.serial += 1;
-        self.due.insert((due, self.serial), event);
-    }
-
-    /// Sends what was held back and needn't be any more.
-    fn release(&mut self, now: Millis) {
-        for ((from, to), events) in std::mem::take(&mut self.held) {
-            let late = self.chance.random_range(0..=RETRANSMISSION);
-            for event in events {
-                if self.is_blocked(from, to, &event.what) || self.waits_behind(&event, from, to) {
-                    self.held.entry((from, to)).or_default().push(event);
-                } else {
-                    self.schedule(event, late, now);
-                }
-            }
-        }
-    }
-
-    fn deliver_due(&mut self, now: Millis) {
-        while let Some(entry) = self.due.first_entry().filter(|entry| entry.key().0 <= now) {
-            let event = entry.remove();
-            self.deliver(event, now);
-        }
-    }
-
-    fn deliver(&mut self, Event { connection, to, what }: Event, now: Millis) {
-        let Some(c) = self.connections.get_mut(&connection) else { return };
-        if what == What::Syn {
-            return self.arrive(connection, now);
-        }
-        let end = &mut c.ends[to];
-        match what {
-            What::Ack(bytes) => end.give_room(bytes),
-            // Nobody holds this end any more.
-            What::SynAck | What::Bytes(_) if !end.open => self.send(connection, 1 - to, What::Reset, now),
-            What::SynAck => end.establish(),
-            What::Bytes(bytes) => end.receive(bytes),
-            What::Fin => end.end(Ended::Finished),
-            What::Reset => end.end(Ended::Reset),
-            What::Syn => {}
-        }
-    }
-
-    /// A connection arrives at who listens; where nobody does, it is refused.
-    fn arrive(&mut self, connection: u64, now: Millis) {
-        let c = self.connections.get_mut(&connection).expect("it arrives");
-        c.arrived = true;
-        let answer = match self.listeners.get_mut(&c.address) {
-            Some(listening) => {
-                listening.backlog.push_back(connection);
-                listening.acceptor.take().into_iter().for_each(Waker::wake);
-                (c.ends[1].open, c.ends[1].established) = (true, true);
-                What::SynAck
-            }
-            None => What::Reset,
-        };
-        self.send(connection, 0, answer, now);
-        self.forget(connection);
-    }
-
-    /// As close(2) does: what was sent arrives; what wasn't read makes it a reset.
-    fn close(&mut self, connection: u64, side: Side, now: Millis) {
-        let Some(c) = self.connections.get_mut(&connection) else { return };
-        let end = &mut c.ends[side];
-        if !std::mem::replace(&mut end.open, false) {
-            return;
-        }
-        let last = if !end.inbox.is_empty() || !end.established {
-            Some(What::Reset)
-        } else {
-            (!end.finished && end.ended != Some(Ended::Reset)).then_some(What::Fin)
-        };
-        end.finished = true;
-        if let Some(last) = last {
-            self.send(connection, 1 - side, last, now);
-        }
-        self.forget(connection);
-    }
-
-    fn forget(&mut self, connection: u64) {
-        if self.connections.get(&connection).is_some_and(|c| c.arrived && c.ends.iter().all(|end| !end.open)) {
-            self.connections.remove(&connection);
-        }
-    }
-}
-
-impl End {
-    fn new(host: Host) -> Self {
-        Self {
-            host,
-            open: false,
-            established: false,
-            inbox: VecDeque::new(),
-            read: 0,
-            ended: None,
-            room: WINDOW,
-            finished: false,
-            last_due: 0,
-            reader: None,
-            writer: None,
-        }
-    }
-
-    fn wake(&mut self) {
-        self.reader.take().into_iter().chain(self.writer.take()).for_each(Waker::wake);
-    }
-
-    fn receive(&mut self, bytes: Bytes) {
-        if self.ended.is_some() {
-            return;
-        }
-        self.inbox.push_back(bytes);
-        self.reader.take().into_iter().for_each(Waker::wake);
-    }
-
-    fn establish(&mut self) {
-        self.established = true;
-        self.wake();
-    }
-
-    fn give_room(&mut self, bytes: usize) {
-        self.room += bytes;
-        self.writer.take().into_iter().for_each(Waker::wake);
-    }
-
-    fn end(&mut self, how: Ended) {
-        // A reset after an end in order still breaks what is written.
-        if self.ended != Some(Ended::Reset) {
-            self.ended = Some(how);
-        }
-        self.wake();
     }
 }
 

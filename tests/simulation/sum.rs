@@ -47,7 +47,10 @@ impl Sum {
     /// The runs in which something was wrong, each with the command that plays it again.
     pub(crate) fn violations(&self) -> Vec<String> {
         let again = |seed| format!("SEEDS={seed} JOURNAL=1 cargo test --test simulation seeds -- --nocapture");
-        self.violated.iter().map(|(seed, what)| format!("{}\n    again: {}", what.join("\n    "), again(seed))).collect()
+        self.violated
+            .iter()
+            .map(|(seed, what)| format!("{}\n    again: {}", what.join("\n    "), again(seed)))
+            .collect()
     }
 
     pub(crate) fn hit(&self, fault: Fault) -> u64 {
@@ -66,7 +69,13 @@ impl Sum {
 impl fmt::Display for Sum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [opened, planned, broken, gone, resent, bytes, messages] = self.work();
-        writeln!(f, "{} runs, {} virtual hours, {} violated", self.runs, self.virtual_ms / 3_600_000, self.violated.len())?;
+        writeln!(
+            f,
+            "{} runs, {} virtual hours, {} violated",
+            self.runs,
+            self.virtual_ms / 3_600_000,
+            self.violated.len()
+        )?;
         writeln!(f, "  {opened} sessions; {planned} moves in order, {broken} otherwise; {resent} bytes sent again")?;
         writeln!(f, "  {bytes} bytes received of recorders and their clients, {messages} MQTT messages")?;
         writeln!(f, "  {gone} resumes refused for good, {} clients told that no server is available", self.refused)?;

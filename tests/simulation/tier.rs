@@ -78,7 +78,14 @@ const HOME_PORT: u16 = 7201;
 
 impl Tier {
     /// Machines, with nothing on them yet.
-    pub(crate) fn new(net: Net, base: Link, cast: Cast, size: Size, chance: SmallRng, sets: Vec<(Kind, &'static str)>) -> Self {
+    pub(crate) fn new(
+        net: Net,
+        base: Link,
+        cast: Cast,
+        size: Size,
+        chance: SmallRng,
+        sets: Vec<(Kind, &'static str)>,
+    ) -> Self {
         let (sidecars, brokers) = match cast {
             Cast::Recorders => (size.homes, size.homes),
             Cast::Sidecars => (size.homes, 1),
@@ -187,9 +194,12 @@ impl Tier {
             return Process::start(&self.net, node.host, env, |env| bytes::record(plain, book, env));
         }
         let (shared, config) = self.read(Role::BrokerSim, Kind::Broker, sets, baton_broker_sim::config::Config::read);
-        let homes = if self.cast == Cast::Inside { 1..=self.size.homes } else { 1..=0 };
-        let homes = homes.map(|home| {
-            (NodeName::new(&home_name(home)).expect("a legal name"), self.net.listen(node.host, &self.home_address(home)))
+        let inside = if self.cast == Cast::Inside { self.size.homes } else { 0 };
+        let homes = (1..=inside).map(|home| {
+            (
+                NodeName::new(&home_name(home)).expect("a legal name"),
+                self.net.listen(node.host, &self.home_address(home)),
+            )
         });
         let listeners = Listeners { plain, homes: homes.collect() };
         let env = Env::simulated(Role::BrokerSim, shared, seed);

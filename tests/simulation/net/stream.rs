@@ -11,7 +11,10 @@ use bytes::{Buf, Bytes};
 use rand::RngExt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{ACKED, Ended, Net, Side, What};
+use super::{
+    Net,
+    state::{ACKED, Ended, Side, What},
+};
 
 /// One write in so many is taken in part only.
 const SHORT_WRITES: u32 = 16;
