@@ -1,0 +1,5 @@
+mod frames;
+mod http2;
+mod peer;
+mod scene;
+mod support;
