@@ -31,7 +31,8 @@ pub enum Format {
 /// That one shows none: it warns of what a peer sends, frame by frame, and so of as much as a peer likes.
 pub fn init(log: &Log) {
     let theirs = log.level.min(LevelFilter::WARN);
-    let ours = Targets::new().with_default(theirs).with_target("h2", LevelFilter::ERROR).with_target("baton", log.level);
+    let ours =
+        Targets::new().with_default(theirs).with_target("h2", LevelFilter::ERROR).with_target("baton", log.level);
     let layer = match log.format {
         Format::Text => format::layer().with_writer(io::stderr).with_ansi(false).boxed(),
         Format::Json => format::layer().with_writer(io::stderr).json().flatten_event(true).boxed(),

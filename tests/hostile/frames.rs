@@ -22,7 +22,6 @@ pub(crate) mod kind {
 pub(crate) const END_STREAM: u8 = 0x1;
 pub(crate) const ACK: u8 = 0x1;
 pub(crate) const END_HEADERS: u8 = 0x4;
-pub(crate) const PRIORITY: u8 = 0x20;
 
 /// Settings (RFC 9113, section 6.5.2).
 pub(crate) const HEADER_TABLE_SIZE: u16 = 1;

@@ -111,8 +111,7 @@ fn resets() -> Vec<Flood> {
         .ends(PROTOCOL_ERROR),
         Flood::new(
             "made to reset by streams that depend on themselves",
-            frames()
-                .times(30_000, |f, n| f.headers(stream(n), &bare).frame(kind::PRIORITY, 0, stream(n), &itself(n))),
+            frames().times(30_000, |f, n| f.headers(stream(n), &bare).frame(kind::PRIORITY, 0, stream(n), &itself(n))),
         )
         .malformed(10_000)
         .grows(),
@@ -175,10 +174,7 @@ fn windows() -> Vec<Flood> {
     vec![
         Flood::new("empty DATA", as_edge().times(100_000, |f, _| f.data(1, &[]))).ends(ENHANCE_YOUR_CALM),
         Flood::new("small DATA on the control stream", as_edge().times(270_000, |f, _| f.data(1, b"x"))),
-        Flood::new(
-            "small DATA on a tunnel",
-            as_edge().headers(3, &open(1)).times(270_000, |f, _| f.data(3, &[0])),
-        ),
+        Flood::new("small DATA on a tunnel", as_edge().headers(3, &open(1)).times(270_000, |f, _| f.data(3, &[0]))),
         Flood::new("a window beyond 2^31", frames().window_update(0, most)).ends(FLOW_CONTROL_ERROR),
         Flood::new("a stream's window beyond 2^31", as_edge().window_update(1, most)),
         Flood::new("windows that grow by 1", as_edge().times(200_000, |f, _| f.window_update(1, 1))),

@@ -30,7 +30,9 @@ impl Heard {
         match kind {
             kind::HEADERS => self.headers += 1,
             kind::RST_STREAM => self.resets += 1,
-            kind::GOAWAY => self.goaway = payload.get(4..8).and_then(|code| code.try_into().ok()).map(u32::from_be_bytes),
+            kind::GOAWAY => {
+                self.goaway = payload.get(4..8).and_then(|code| code.try_into().ok()).map(u32::from_be_bytes)
+            }
             _ => {}
         }
     }
