@@ -3,4 +3,4 @@ mod tier;
 #[path = "../support/wire.rs"]
 pub(crate) mod wire;
 
-pub(crate) use tier::{BATON, PATIENCE, closed, sessions, start, until};
+pub(crate) use tier::{BATON, PATIENCE, closed, moved, sessions, start, tier, until};
