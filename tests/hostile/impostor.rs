@@ -25,8 +25,6 @@ enum Manner {
     Drops,
     /// It says again and again that it wants to be left.
     Solicits,
-    /// It answers none.
-    Mute,
     /// It refuses each with this status and these headers.
     Refuses(u16, &'static [(&'static str, &'static str)]),
 }
@@ -78,10 +76,9 @@ async fn serve(part: Rc<Part>, stream: TcpStream) {
     builder.enable_connect_protocol();
     let Ok(mut connection) = builder.handshake::<_, Bytes>(stream).await else { return };
     part.connections.set(part.connections.get() + 1);
-    let mut held = Vec::new();
     while let Some(Ok((request, respond))) = connection.accept().await {
         if request.uri().path() != "/dcr/1/control" {
-            held.extend(attach(&part, request, respond));
+            attach(&part, respond);
         } else if part.manner.get() == Manner::Drops {
             // The control stream stands before the connection goes: what is wanted is there, and then isn't.
             let _control = control(&part, respond);
@@ -109,19 +106,13 @@ async fn solicits(part: Rc<Part>, mut send: SendStream<Bytes>, request: Request<
     while let Some(Ok(_)) = recv.data().await {}
 }
 
-/// Answers an attach; what is kept of one that isn't answered.
-fn attach(
-    part: &Part,
-    request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
-) -> Option<(Request<RecvStream>, SendResponse<Bytes>)> {
+fn attach(part: &Part, mut respond: SendResponse<Bytes>) {
     part.attaches.set(part.attaches.get() + 1);
-    let Manner::Refuses(status, headers) = part.manner.get() else { return Some((request, respond)) };
-    let response =
-        headers.iter().fold(Response::builder().status(status), |builder, (name, value)| builder.header(*name, *value));
+    let Manner::Refuses(status, headers) = part.manner.get() else { return };
+    let response = Response::builder().status(status);
+    let response = headers.iter().fold(response, |response, (name, value)| response.header(*name, *value));
     // Fails only for an edge that is gone.
     let _ = respond.send_response(response.body(()).expect("legal headers"), true);
-    None
 }
 
 /// A tier whose edge is told of a third origin, which isn't there yet; and where that will be.
@@ -177,13 +168,12 @@ fn one_that_speaks_for_another() {
 #[test]
 fn one_that_refuses() {
     let (mut scene, address) = scene();
-    let impostor = Impostor::start(address, "impostor/0".into(), Manner::Mute);
+    let impostor = Impostor::start(address, "impostor/0".into(), Manner::Refuses(404, &[]));
     let manners = [
         Manner::Refuses(404, &[]),
         Manner::Refuses(404, &[("dcr-refuse", "gone")]),
         Manner::Refuses(409, &[("dcr-refuse", "stale"), ("dcr-epoch", "4611686018427387903")]),
         Manner::Refuses(503, &[("dcr-refuse", "busy"), ("retry-after-ms", "1")]),
-        Manner::Mute,
     ];
     for manner in manners {
         impostor.behaves(manner);
@@ -194,7 +184,7 @@ fn one_that_refuses() {
         until("every session has asked it", || impostor.attaches() >= attaches + others);
         assert_eq!(sessions(&scene.tier, "live"), 0.0, "{manner:?}");
         origins.into_iter().for_each(|origin| scene.tier.restart(origin).expect("it comes back"));
-        until("they are back", || sessions(&scene.tier, "live") == f64::from(others));
+        until(&format!("they are back after {manner:?}"), || sessions(&scene.tier, "live") == f64::from(others));
         scene.flows("they are back");
     }
     scene.ends_unnoticed();

@@ -17,7 +17,7 @@
 //! | clients that don't read, that fill the byte budget, that send without end | `mqtt` |
 //! | guessed and stolen sessions, replayed attaches, `dcr-home` as SSRF, a forged `dcr-edge` | `rogue` |
 //! | lies about acknowledgements and offsets, huge lengths | `rogue` |
-//! | forged SOLICIT, origins that drop connections, refuse what they can't know, or answer nothing | `impostor` |
+//! | forged SOLICIT, origins that drop connections, or refuse what they can't know | `impostor` |
 //! | what is no HTTP/2 at all | `tests/process/input.rs` |
 //! | a client that stays away for T_slow | `tests/process/slow.rs` |
 //!

@@ -72,7 +72,7 @@ impl Peer {
     }
 
     /// Waits until the other end closes.
-    pub(crate) fn is_closed(self) -> Heard {
+    pub(crate) fn closes(self) -> Heard {
         self.hearing.join().expect("it only reads")
     }
 
@@ -80,6 +80,6 @@ impl Peer {
     pub(crate) fn leaves(self) -> Heard {
         // Fails only for a connection that is gone.
         let _ = self.stream.shutdown(Shutdown::Write);
-        self.is_closed()
+        self.closes()
     }
 }

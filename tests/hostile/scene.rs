@@ -35,7 +35,7 @@ const GRACE: &str = "2s";
 /// Bytes that the others have under way at times.
 const UNDER_WAY: f64 = 65_536.0;
 /// What is held for somebody, and by how much more there may be after an attack than before.
-const HELD: [(&str, &[(&str, &str)], f64); 4] = [
+const HELD: [Counted<'_>; 4] = [
     ("baton_buffered_bytes", &[], UNDER_WAY),
     ("baton_limit_used", &[("name", "sessions")], 0.0),
     ("baton_tunnels", &[], 0.0),
