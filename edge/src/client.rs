@@ -57,7 +57,9 @@ pub(crate) async fn serve<S: Stream>(house: Rc<House>, rules: Rc<Rules>, mut str
         Ok(received) => received,
         Err(Unfit { cause, answer, why }) => {
             metrics.client_closed(cause);
-            info!(event = "client.refused", client = %peer, %cause, why);
+            if house.refusals.borrow_mut().admit(house.origins.worker.now()).is_ok() {
+                info!(event = "client.refused", client = %peer, %cause, why);
+            }
             return farewell(stream, answer).await;
         }
     };

@@ -13,7 +13,13 @@ use std::{
     time::Duration,
 };
 
-use baton_link::{LinkEnd, Trunk, Worker, control::Control, rate::Rate, settings::TUNNELS_PER_TRUNK, trunk::Connected};
+use baton_link::{
+    LinkEnd, Trunk, Worker,
+    control::Control,
+    rate::Rate,
+    settings::TUNNELS_PER_TRUNK,
+    trunk::{Connected, TrunkState},
+};
 use baton_process::{health::Ready, metrics::Metrics, net::Dial};
 use baton_protocol::{capsule::Solicit, id::NodeName, limits::Millis};
 use rand::{RngExt, rngs::SmallRng};
@@ -35,6 +41,9 @@ use crate::{
 const DIAL: Duration = Duration::from_secs(3);
 /// Longest wait before an origin is dialed again: one that restarts is back within about a second.
 const REDIAL_MAX: Millis = 1_000;
+/// Milliseconds that a connection must have lived for the next to be dialed without a wait: an origin that takes
+/// connections and drops them would have us dial all the time.
+const LIVED: Millis = 2_000;
 /// Tunnels short of a trunk's limit at which a further one is opened.
 const SPARE_TUNNELS: usize = TUNNELS_PER_TRUNK / 8;
 /// What GOAWAY, or a control stream that ended, stands for where there was no SOLICIT.
@@ -237,8 +246,8 @@ impl Origins {
         self.links.borrow().iter().any(|link| link.origin == origin && link.has_room(SPARE_TUNNELS))
     }
 
-    fn is_leaving(&self, instance: &str) -> bool {
-        self.links.borrow().iter().any(|link| link.instance == instance && link.leave_by.get().is_some())
+    fn is_leaving(&self, origin: usize, instance: &str) -> bool {
+        self.links.borrow().iter().any(|link| link.is_to(origin, instance) && link.leave_by.get().is_some())
     }
 
     fn add(&self, link: Rc<Link>) {
@@ -273,15 +282,17 @@ impl Origins {
     /// The connection takes no more attaches, and nobody said why.
     pub(crate) fn goes_away(&self, link: &Link) {
         if link.leave_by.get().is_none() {
-            self.solicited(&link.instance, UNANNOUNCED);
+            self.solicited(link, UNANNOUNCED);
         }
     }
 
-    /// The instance wants to be left: so for every connection to it, since what counts is the process.
-    fn solicited(&self, instance: &str, solicit: Solicit) {
+    /// The instance wants to be left: so for every connection to it, since what counts is the process. One at another
+    /// address that claims to be the same may be an impostor, and can speak for itself.
+    fn solicited(&self, by: &Link, solicit: Solicit) {
+        let (origin, instance) = (by.origin, by.instance.as_str());
         let leave_by = self.worker.now().saturating_add(solicit.spread.min(SPREAD_MAX));
         info!(event = "origin.solicits", instance, spread_ms = solicit.spread, deadline_ms = solicit.deadline);
-        for link in self.links.borrow().iter().filter(|link| link.instance == instance) {
+        for link in self.links.borrow().iter().filter(|link| link.is_to(origin, instance)) {
             link.leave_by.set(Some(leave_by));
             self.wanted[link.origin].notify_one();
         }
@@ -324,20 +335,30 @@ pub(crate) struct Resuming<'a> {
 
 /// Keeps a connection to one origin up that has room for more tunnels.
 async fn keep<D: Dial>(origins: Rc<Origins>, origin: usize, dial: D) {
-    let (mut backoff, mut said) = (Backoff::new(), false);
+    let (mut backoff, mut said, mut last) = (Backoff::new(), false, None::<(Millis, Rc<TrunkState>)>);
     loop {
         while origins.has_room(origin) {
             // There may be room because some have left since others found none.
             origins.wake_stranded();
             origins.wanted[origin].notified().await;
         }
+        match last.take() {
+            Some((since, trunk)) if trunk.ended() && origins.worker.now() - since < LIVED => {
+                let wait = backoff.next(&mut *origins.chance.borrow_mut()).min(REDIAL_MAX);
+                sleep(Duration::from_millis(wait)).await;
+            }
+            Some(_) => backoff = Backoff::new(),
+            None => {}
+        }
         match connect(&origins, origin, &dial).await {
             // A process that is about to go still answers; its successor will be at the same address.
-            Ok((control, _)) if origins.is_leaving(control.instance()) => {}
+            Ok((control, _)) if origins.is_leaving(origin, control.instance()) => {}
             Ok((control, connected)) => {
-                (backoff, said) = (Backoff::new(), false);
+                said = false;
                 let link = Rc::new(Link::new(origin, control.instance(), connected.trunk));
                 origins.add(Rc::clone(&link));
+                // Not the link: a connection ends with the last who holds it.
+                last = Some((origins.worker.now(), Rc::clone(link.trunk.state())));
                 spawn_local(watch(Rc::clone(&origins), link, control, connected.ended));
                 continue;
             }
@@ -375,7 +396,7 @@ async fn watch(origins: Rc<Origins>, link: Rc<Link>, mut control: Control, mut e
                     let now = origins.worker.now();
                     if heeded.is_none_or(|last| now - last >= SOLICIT_EVERY) {
                         heeded = Some(now);
-                        origins.solicited(&link.instance, solicit);
+                        origins.solicited(&link, solicit);
                     }
                 }
                 None => {

@@ -1,6 +1,7 @@
 //! What the edge adds to a session's loop: attaches, at the right moment through the right origin.
 
 use std::{
+    cell::{Cell, RefCell},
     future::Future,
     pin::Pin,
     rc::Rc,
@@ -10,6 +11,7 @@ use std::{
 use baton_link::{
     Owner,
     drive::Event,
+    rate::Rate,
     tunnel::{Answer, Attempt},
 };
 use baton_process::{
@@ -40,11 +42,14 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct House {
     pub(crate) origins: Rc<Origins>,
-    pub(crate) secrets: std::cell::RefCell<Secrets>,
+    pub(crate) secrets: RefCell<Secrets>,
     pub(crate) dcr: bool,
     pub(crate) show: UserShow,
+    /// Clients that can't be served and get a line in the log. The others only count: sessions are paced, and whoever
+    /// only connects isn't.
+    pub(crate) refusals: RefCell<Rate>,
     /// The process ends and no successor takes the sessions.
-    pub(crate) closing: std::cell::Cell<bool>,
+    pub(crate) closing: Cell<bool>,
     /// Tells so those that have no session yet.
     pub(crate) closed: Notify,
 }

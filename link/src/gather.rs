@@ -3,6 +3,7 @@
 
 use std::{
     cell::RefCell,
+    future::poll_fn,
     io,
     pin::Pin,
     rc::Rc,
@@ -17,6 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const WRITE_BYTES: usize = 256 * 1024;
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
+/// The same until so many have been there: a connection that says nothing, or little, costs no more.
+const READ_BYTES_FIRST: usize = 1024;
 
 #[derive(Debug)]
 struct Inner<Io> {
@@ -48,12 +51,17 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Gather<Io> {
             clock,
             out: Vec::new(),
             written: 0,
-            ahead: vec![0; READ_BYTES].into_boxed_slice(),
+            ahead: vec![0; READ_BYTES_FIRST].into_boxed_slice(),
             ahead_at: 0,
             ahead_end: 0,
             heard: clock.now(),
             backlog_since: None,
         })))
+    }
+
+    /// Waits until the peer has said something, or gone.
+    pub(crate) async fn first_word(&self) -> io::Result<()> {
+        poll_fn(|cx| self.0.borrow_mut().poll_ahead(cx)).await
     }
 
     /// When the last byte arrived.
@@ -100,6 +108,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Inner<Io> {
     }
 
     fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.ahead_end == READ_BYTES_FIRST && self.ahead.len() == READ_BYTES_FIRST {
+            self.ahead = vec![0; READ_BYTES].into_boxed_slice();
+        }
         let mut buf = ReadBuf::new(&mut self.ahead);
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
         (self.ahead_at, self.ahead_end) = (0, buf.filled().len());

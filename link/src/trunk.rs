@@ -290,8 +290,12 @@ where
     Io: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let gather = Gather::new(io, worker.clock());
-    let handshake = timeout(HANDSHAKE, settings::server().handshake(gather.clone())).await;
-    let mut connection = handshake.map_err(|_| LinkEnd::Silent)?.map_err(|e| LinkEnd::of(&e))?;
+    let handshake = async {
+        // Whoever only connects isn't worth what HTTP/2 sets up for a connection, which is tens of KiB.
+        gather.first_word().await.map_err(|e| LinkEnd::Broken(e.to_string()))?;
+        settings::server().handshake(gather.clone()).await.map_err(|e| LinkEnd::of(&e))
+    };
+    let mut connection = timeout(HANDSHAKE, handshake).await.map_err(|_| LinkEnd::Silent)??;
     let pulse = Pulse::new(connection.ping_pong().expect("asked for once"), worker, false);
     let driver = Driver { gather, pulse, state: TrunkState::new(), worker: Rc::clone(worker), yielded: false };
     Ok(Accepting { connection, driver })

@@ -28,8 +28,11 @@ pub enum Format {
 /// Sends this process's logs to standard error. The first call in a process counts; later ones change nothing.
 ///
 /// Crates that we use show warnings at most, whatever our own level is: at "debug" the HTTP/2 crate prints every frame.
+/// That one shows none: it warns of what a peer sends, frame by frame, and so of as much as a peer likes.
 pub fn init(log: &Log) {
-    let ours = Targets::new().with_default(log.level.min(LevelFilter::WARN)).with_target("baton", log.level);
+    let theirs = log.level.min(LevelFilter::WARN);
+    let ours =
+        Targets::new().with_default(theirs).with_target("h2", LevelFilter::ERROR).with_target("baton", log.level);
     let layer = match log.format {
         Format::Text => format::layer().with_writer(io::stderr).with_ansi(false).boxed(),
         Format::Json => format::layer().with_writer(io::stderr).json().flatten_event(true).boxed(),

@@ -7,6 +7,7 @@ use baton_drill::{
 
 #[path = "../support/tier.rs"]
 mod tier;
+#[path = "../support/wire.rs"]
 pub(crate) mod wire;
 
 pub(crate) use tier::{

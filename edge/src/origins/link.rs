@@ -44,6 +44,11 @@ impl Link {
         }
     }
 
+    /// Whether it is to this process at this address.
+    pub(crate) fn is_to(&self, origin: usize, instance: &str) -> bool {
+        self.origin == origin && self.instance == instance
+    }
+
     /// Whether attaches may start here.
     pub(crate) fn is_usable(&self) -> bool {
         self.leave_by.get().is_none() && !self.trunk.state().ended()
