@@ -25,7 +25,7 @@ use tokio::{
 
 use crate::{mqtt::Frame, stage::Stage};
 
-mod noise;
+pub(crate) mod noise;
 mod play;
 mod progress;
 mod script;

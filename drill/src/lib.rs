@@ -36,6 +36,7 @@
 //! ```
 
 pub mod bytes;
+pub mod chaos;
 pub mod client;
 pub mod ledger;
 pub mod load;
