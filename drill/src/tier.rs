@@ -42,7 +42,7 @@ mod broker;
 pub mod http;
 mod layout;
 mod node;
-mod patience;
+pub(crate) mod patience;
 mod ports;
 mod samples;
 mod watchdog;

@@ -170,7 +170,7 @@ impl Class {
 
     /// Milliseconds after it until what it hit counts as whole: connections are made again, after a silence by dialing
     /// that has to fail first, and clients have found their way back.
-    fn settles(self) -> u64 {
+    pub(super) fn settles(self) -> u64 {
         match self {
             Self::EdgeLinkSlowed | Self::HomeLinkSlowed => 200,
             Self::OriginDrained | Self::EdgeLinkCut | Self::HomeLinkCut => 1_500,

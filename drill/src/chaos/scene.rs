@@ -1,0 +1,164 @@
+//! The tier that things go wrong in: a proxy on every link, and how each fault is done and undone.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use super::{
+    Failure,
+    schedule::{Class, EDGES, Fault, HOMES, ORIGINS, Thing},
+};
+use crate::{
+    proxy::{Mode, Proxy},
+    tier::{Broker, Layout, Role, Tier},
+};
+
+/// Time for the slowest step: a process that ends, or one that starts.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What a slow link adds, each way.
+const SLOW: Duration = Duration::from_millis(80);
+/// The exit code of a process that has closed clients that stayed.
+const SESSIONS_LEFT: i32 = 3;
+
+/// How long a session lives without a tunnel: several times the longest that the schedule has for it. As what a dead
+/// edge has left behind is held for that long, the end of a run waits for it.
+pub(super) const GRACE: Duration = Duration::from_secs(20);
+
+pub(super) struct Scene {
+    pub(super) tier: Tier,
+    links: BTreeMap<Thing, Proxy>,
+}
+
+impl Scene {
+    /// Starts all processes, each connected with the next through a proxy.
+    pub(super) fn start(binary: &Path) -> Result<Self, Failure> {
+        let homes = u16::from(HOMES);
+        let layout = Layout {
+            edges: EDGES.into(),
+            origins: ORIGINS.into(),
+            homes,
+            brokers: homes,
+            broker: Broker::SimApart,
+            ..Layout::new(binary)
+        };
+        let grace = format!("{}s", GRACE.as_secs());
+        let layout = layout
+            .set(Role::Edge, "edge.user_id", "username")
+            .set(Role::Edge, "drain.deadline", "1s")
+            .set(Role::Origin, "drain.spread", "500ms")
+            .set(Role::Origin, "drain.deadline", "5s")
+            .set(Role::Sidecar, "anchor.grace", &grace);
+        let mut scene = Self { tier: Tier::new(layout)?, links: BTreeMap::new() };
+        for edge in 1..=EDGES {
+            let mut addresses = Vec::new();
+            for origin in 1..=ORIGINS {
+                addresses.push(scene.link(Thing::EdgeLink(edge, origin), Thing::Origin(origin))?);
+            }
+            scene.tier.set(&Thing::Edge(edge).to_string(), "edge.origins", &format!("{addresses:?}"))?;
+        }
+        for origin in 1..=ORIGINS {
+            for home in 1..=HOMES {
+                let address = scene.link(Thing::HomeLink(origin, home), Thing::Home(home))?;
+                let key = format!("origin.homes.{}", Thing::Home(home));
+                scene.tier.set(&Thing::Origin(origin).to_string(), &key, &address)?;
+            }
+        }
+        scene.tier.start_all()?;
+        Ok(scene)
+    }
+
+    fn link(&mut self, link: Thing, to: Thing) -> Result<String, Failure> {
+        let listen = self.tier.free_address()?;
+        let proxy = Proxy::start(listen, self.tier.address(&to.to_string())?)?;
+        let address = proxy.address().to_string();
+        self.links.insert(link, proxy);
+        Ok(address)
+    }
+
+    /// Does it. Returns how much it hits: tunnels of an origin, sessions of an edge or a home, connections of a link.
+    pub(super) fn begin(&mut self, fault: &Fault) -> Result<f64, Failure> {
+        let mut hit = 0.0;
+        for thing in &fault.things {
+            hit += self.carried(*thing)?;
+        }
+        for thing in &fault.things {
+            self.strike(fault.class, *thing)?;
+        }
+        Ok(hit)
+    }
+
+    fn strike(&mut self, class: Class, thing: Thing) -> Result<(), Failure> {
+        let node = thing.to_string();
+        match class {
+            Class::OriginDrained | Class::EdgeLeft => self.tier.terminate(&node)?,
+            Class::OriginStopped | Class::EdgeStopped | Class::HomeStopped => self.tier.stop(&node)?,
+            Class::OriginKilled
+            | Class::TwoOriginsKilled
+            | Class::AllOriginsDown
+            | Class::EdgeKilled
+            | Class::HomeKilled
+            | Class::BrokerKilled => self.tier.kill(&node)?,
+            Class::EdgeLinkCut | Class::HomeLinkCut => self.proxy(thing).set(Mode::Cut)?,
+            Class::EdgeLinkStalled | Class::HomeLinkStalled => self.proxy(thing).set(Mode::Stall)?,
+            Class::EdgeLinkSlowed | Class::HomeLinkSlowed => self.proxy(thing).delay(SLOW, SLOW),
+        }
+        Ok(())
+    }
+
+    /// Ends it: what is away comes back, without waiting for it to be ready. Returns what wasn't as it must be.
+    pub(super) fn end(&mut self, fault: &Fault, hit: f64) -> Result<Option<String>, Failure> {
+        let mut wrong = None;
+        for thing in &fault.things {
+            let node = thing.to_string();
+            match fault.class {
+                Class::OriginDrained | Class::EdgeLeft => {
+                    let code = self.tier.exit(&node, PATIENCE)?.code();
+                    // An origin may have to cut off what a fault elsewhere keeps from moving.
+                    let right = match fault.class {
+                        Class::EdgeLeft => code == Some(if hit > 0.0 { SESSIONS_LEFT } else { 0 }),
+                        _ => code == Some(0) || code == Some(SESSIONS_LEFT),
+                    };
+                    wrong = (!right).then(|| format!("{node} with {hit} tunnels or sessions ended with {code:?}"));
+                    self.tier.start(&node)?;
+                }
+                Class::OriginStopped | Class::EdgeStopped | Class::HomeStopped => self.tier.cont(&node)?,
+                Class::OriginKilled
+                | Class::TwoOriginsKilled
+                | Class::AllOriginsDown
+                | Class::EdgeKilled
+                | Class::HomeKilled
+                | Class::BrokerKilled => self.tier.start(&node)?,
+                Class::EdgeLinkCut | Class::HomeLinkCut | Class::EdgeLinkStalled | Class::HomeLinkStalled => {
+                    self.proxy(*thing).set(Mode::Pass)?;
+                }
+                Class::EdgeLinkSlowed | Class::HomeLinkSlowed => {
+                    self.proxy(*thing).delay(Duration::ZERO, Duration::ZERO);
+                }
+            }
+        }
+        Ok(wrong)
+    }
+
+    fn carried(&mut self, thing: Thing) -> Result<f64, Failure> {
+        let (node, metric) = match thing {
+            Thing::EdgeLink(..) | Thing::HomeLink(..) => return Ok(self.proxy(thing).hits().open as f64),
+            Thing::Origin(_) => (thing, "baton_tunnels"),
+            Thing::Edge(_) | Thing::Home(_) => (thing, "baton_sessions"),
+            Thing::Broker(home) => (Thing::Home(home), "baton_sessions"),
+        };
+        // It may have been started a moment ago.
+        let samples = self.tier.until(&node.to_string(), PATIENCE, "an answer", |_| true)?;
+        Ok(samples.total(metric, &[]))
+    }
+
+    fn proxy(&self, link: Thing) -> &Proxy {
+        self.links.get(&link).expect("there is one on every link")
+    }
+
+    /// The sum of a number over edges that are never killed.
+    pub(super) fn at_lasting_edges(&self, metric: &str, labels: &[(&str, &str)]) -> Result<f64, Failure> {
+        let mut sum = 0.0;
+        for edge in super::cohort::LASTING_EDGES {
+            sum += self.tier.metrics(&Thing::Edge(edge).to_string())?.total(metric, labels);
+        }
+        Ok(sum)
+    }
+}
