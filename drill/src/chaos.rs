@@ -38,7 +38,11 @@ use self::{
     scene::{GRACE, Scene},
     schedule::Fault,
 };
-use crate::{load::Load, residue, tier::patience::Clock};
+use crate::{
+    load::Load,
+    residue::{self, Holdings},
+    tier::patience::Clock,
+};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -69,6 +73,7 @@ pub fn play(plan: &Plan, mut tell: impl FnMut(&str)) -> Result<Report, Failure> 
     let every = u64::try_from(plan.every.as_millis())?;
     let schedule = schedule::schedule(plan.seed, plan.faults, every);
     let mut scene = Scene::start(&plan.binary)?;
+    let before = Holdings::of(&scene.tier)?;
     let loads = COHORTS.iter().map(|cohort| cohort.start(&scene.tier)).collect::<Result<Vec<_>, _>>()?;
     for load in &loads {
         load.ready(HEALING)?;
@@ -93,9 +98,9 @@ pub fn play(plan: &Plan, mut tell: impl FnMut(&str)) -> Result<Report, Failure> 
         let report = load.finish(HEALING);
         groups.push(Group::judged(cohort, report, offset, &played));
     }
-    if let Err(error) = residue::until_nothing_is_left(&mut scene.tier, HEALING + GRACE) {
-        wrong.push(error.to_string());
-    }
+    let after = residue::until_as(&before, Holdings::has_no_more_entries, &scene.tier, HEALING + GRACE)?;
+    let left = after.iter().zip(&before).filter(|(after, before)| !after.has_no_more_entries(before));
+    wrong.extend(left.map(|(after, before)| format!("left at the end: {after:?}, at first {before:?}")));
     Ok(Report::new(plan, took, &played, groups, (planned?, broken?), wrong))
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use crate::{
     proc::Usage,
-    tier::{Error, Role, Samples, Tier},
+    tier::{Error, Role, Samples, Tier, patience::Patience},
 };
 
 /// What one of our processes holds.
@@ -50,12 +50,17 @@ impl Holdings {
         })
     }
 
-    /// Whether it holds no more than it did `before`, memory apart.
-    pub fn is_as(&self, before: &Self) -> bool {
+    /// Whether its tables and buffers hold no more than they did `before`.
+    pub fn has_no_more_entries(&self, before: &Self) -> bool {
+        self.entries <= before.entries
+    }
+
+    /// Whether it holds no more of anything than it did `before`, memory apart.
+    pub fn has_no_more(&self, before: &Self) -> bool {
         self.descriptors <= before.descriptors
             && self.threads <= before.threads
             && self.tasks <= before.tasks
-            && self.entries <= before.entries
+            && self.has_no_more_entries(before)
     }
 }
 
@@ -67,12 +72,24 @@ impl fmt::Display for Holdings {
     }
 }
 
-/// Waits until no session, tunnel or buffered byte is left anywhere.
+/// Waits until every process is as it was `before`, in the sense of `same`. Returns how they are: as before, or the last
+/// look when `patience` was over.
 ///
 /// # Errors
-/// If that takes longer than `patience` at a process, or one ends.
-pub fn until_nothing_is_left(tier: &mut Tier, patience: Duration) -> Result<(), Error> {
-    ours(tier).iter().try_for_each(|node| tier.until(node, patience, "nothing is left", |s| entries(s) == 0.0).map(drop))
+/// If one doesn't answer, or isn't running.
+pub fn until_as(
+    before: &[Holdings],
+    same: fn(&Holdings, &Holdings) -> bool,
+    tier: &Tier,
+    patience: Duration,
+) -> Result<Vec<Holdings>, Error> {
+    let patience = Patience::new(patience);
+    loop {
+        let now = Holdings::of(tier)?;
+        if now.iter().zip(before).all(|(now, before)| same(now, before)) || !patience.pass() {
+            return Ok(now);
+        }
+    }
 }
 
 fn ours(tier: &Tier) -> Vec<String> {

@@ -78,7 +78,7 @@ impl Report {
         let line = |Group { name, report, findings }: &Group| {
             let survivors = &report.survivors;
             let lost = report.ended.len();
-            format!("{name}: {lost} connections lost, {} of them explained; who is left: {survivors}", findings.explained)
+            format!("{name}: {lost} connections lost or refused, {} of them explained; who is left: {survivors}", findings.explained)
         };
         let lines = groups.iter().map(line).collect();
         let explained = groups.iter().map(|group| group.findings.explained).sum();
@@ -102,7 +102,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "seed {seed}: {played} faults in {:.0} s, {planned} planned and {broken} broken moves at two of the edges, \
-             {messages} messages, {explained} connections lost as they had to be, {} violations",
+             {messages} messages, {explained} connections lost or refused as they had to be, {} violations",
             took.as_secs_f64(),
             violations.len()
         )?;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     proxy::{Mode, Proxy},
-    tier::{Broker, Layout, Role, Tier},
+    tier::{Broker, Layout, Role, Samples, Tier},
 };
 
 /// Time for the slowest step: a process that ends, or one that starts.
@@ -62,6 +62,10 @@ impl Scene {
             }
         }
         scene.tier.start_all()?;
+        for home in 1..=HOMES {
+            let up = |samples: &Samples| samples.total("baton_broker_up", &[]) == 1.0;
+            scene.tier.until(&Thing::Home(home).to_string(), PATIENCE, "its broker is up", up)?;
+        }
         Ok(scene)
     }
 
