@@ -11,6 +11,7 @@ pub(crate) mod machine;
 mod memory;
 mod moves;
 mod payload;
+mod resources;
 
 use std::{error::Error, process::ExitCode};
 
@@ -34,6 +35,8 @@ pub(crate) enum Bench {
     Memory(memory::Options),
     /// What a message costs edge and origin in processor time, beside two TCP hops of HAProxy
     Cpu(cpu::Options),
+    /// What connects, moves and restarts by the thousand leave behind: nothing
+    Resources(resources::Options),
     /// How fast large payloads pass over a long way, with the window that a session has
     Payload(payload::Options),
 }
@@ -46,6 +49,7 @@ pub(crate) fn run(bench: Bench) -> ExitCode {
         Bench::Moves(options) => moves::run(&options),
         Bench::Memory(options) => memory::run(&options),
         Bench::Cpu(options) => cpu::run(&options),
+        Bench::Resources(options) => resources::run(&options),
         Bench::Payload(options) => payload::run(&options),
     });
     match figures {

@@ -49,3 +49,4 @@ pub mod stage;
 pub mod stamp;
 pub mod sys;
 pub mod tier;
+pub mod wear;

@@ -41,6 +41,7 @@ use rustix::process::Signal;
 mod broker;
 pub mod http;
 mod layout;
+mod links;
 mod node;
 pub(crate) mod patience;
 mod ports;

@@ -33,9 +33,7 @@ pub(super) fn run(options: &Options) -> Figures {
     let plan = Plan { binary: machine::program()?, seed, faults, every };
     println!("set-up:  4 edges, 4 origins, 3 sidecars before a broker-sim each, a proxy on every link");
     println!("         {faults} faults, at most one every {} ms", every.as_millis());
-    println!(
-        "again:   baton bench chaos --seed {seed} --seconds {seconds} --faults-per-second {faults_per_second}"
-    );
+    println!("again:   baton bench chaos --seed {seed} --seconds {seconds} --faults-per-second {faults_per_second}");
     println!();
     let report = chaos::play(&plan, |line| println!("{line}"))?;
     println!("\n{report}");

@@ -44,13 +44,7 @@ pub(super) struct Cohort {
 }
 
 pub(super) const COHORTS: [Cohort; 5] = [
-    Cohort {
-        name: "sheltered",
-        edges: &LASTING_EDGES,
-        home: LASTING_HOME,
-        clients: SHELTERED,
-        ends_by: None,
-    },
+    Cohort { name: "sheltered", edges: &LASTING_EDGES, home: LASTING_HOME, clients: SHELTERED, ends_by: None },
     Cohort {
         name: "edge-killed",
         edges: &[MORTAL_EDGE],

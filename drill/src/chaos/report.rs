@@ -78,12 +78,16 @@ impl Report {
         let line = |Group { name, report, findings }: &Group| {
             let survivors = &report.survivors;
             let lost = report.ended.len();
-            format!("{name}: {lost} connections lost or refused, {} of them explained; who is left: {survivors}", findings.explained)
+            format!(
+                "{name}: {lost} connections lost or refused, {} of them explained; who is left: {survivors}",
+                findings.explained
+            )
         };
         let lines = groups.iter().map(line).collect();
         let explained = groups.iter().map(|group| group.findings.explained).sum();
         let messages = groups.iter().map(|group| group.report.verdict.total().received).sum();
-        let violations = wrong.into_iter().chain(groups.into_iter().flat_map(|group| group.findings.violations)).collect();
+        let violations =
+            wrong.into_iter().chain(groups.into_iter().flat_map(|group| group.findings.violations)).collect();
         Self { tallies, violations, explained, messages, moves, seed: plan.seed, took, groups: lines }
     }
 }

@@ -48,17 +48,13 @@ impl Scene {
             .set(Role::Sidecar, "anchor.grace", &grace);
         let mut scene = Self { tier: Tier::new(layout)?, links: BTreeMap::new() };
         for edge in 1..=EDGES {
-            let mut addresses = Vec::new();
-            for origin in 1..=ORIGINS {
-                addresses.push(scene.link(Thing::EdgeLink(edge, origin), Thing::Origin(origin))?);
-            }
-            scene.tier.set(&Thing::Edge(edge).to_string(), "edge.origins", &format!("{addresses:?}"))?;
+            let proxies = scene.tier.proxies_to_origins(&Thing::Edge(edge).to_string())?;
+            scene.links.extend((1..).zip(proxies).map(|(origin, proxy)| (Thing::EdgeLink(edge, origin), proxy)));
         }
         for origin in 1..=ORIGINS {
             for home in 1..=HOMES {
-                let address = scene.link(Thing::HomeLink(origin, home), Thing::Home(home))?;
-                let key = format!("origin.homes.{}", Thing::Home(home));
-                scene.tier.set(&Thing::Origin(origin).to_string(), &key, &address)?;
+                let (from, to) = (Thing::Origin(origin).to_string(), Thing::Home(home).to_string());
+                scene.links.insert(Thing::HomeLink(origin, home), scene.tier.proxy_to_home(&from, &to)?);
             }
         }
         scene.tier.start_all()?;
@@ -67,14 +63,6 @@ impl Scene {
             scene.tier.until(&Thing::Home(home).to_string(), PATIENCE, "its broker is up", up)?;
         }
         Ok(scene)
-    }
-
-    fn link(&mut self, link: Thing, to: Thing) -> Result<String, Failure> {
-        let listen = self.tier.free_address()?;
-        let proxy = Proxy::start(listen, self.tier.address(&to.to_string())?)?;
-        let address = proxy.address().to_string();
-        self.links.insert(link, proxy);
-        Ok(address)
     }
 
     /// Does it. Returns how much it hits: tunnels of an origin, sessions of an edge or a home, connections of a link.

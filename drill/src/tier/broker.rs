@@ -122,7 +122,9 @@ impl Broker {
             Self::Aedes => aedes::foreign(place),
             Self::Rumqttd => rumqttd::foreign(place, "v4"),
             Self::Rumqttd5 => rumqttd::foreign(place, "v5"),
-            Self::Sim | Self::SimApart | Self::At(_) => unreachable!("the layout starts neither as a program that isn't ours"),
+            Self::Sim | Self::SimApart | Self::At(_) => {
+                unreachable!("the layout starts neither as a program that isn't ours")
+            }
         }
     }
 }

@@ -56,7 +56,10 @@ fn a_lost_connection_is_a_drop_by_its_kind() {
     for (lie, label) in [(Lie::Close, "closed"), (Lie::Reset, "reset")] {
         let report = verdict_on(lie);
         assert_eq!(report.verdict.drops.get(label), Some(&1), "{lie:?}: {report}");
-        assert_eq!(report.ended.iter().map(|(client, dropped)| (*client, dropped.how)).collect::<Vec<_>>(), [(0, label)]);
+        assert_eq!(
+            report.ended.iter().map(|(client, dropped)| (*client, dropped.how)).collect::<Vec<_>>(),
+            [(0, label)]
+        );
         assert!(!report.verdict.is_clean() && report.survivors.is_clean(), "{lie:?}: {report}");
     }
 }
