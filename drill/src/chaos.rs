@@ -23,20 +23,21 @@
 //! holds a session, a tunnel or a byte any more.
 
 mod cohort;
+pub mod fault;
 mod judge;
 mod report;
 mod scene;
-pub mod schedule;
+mod schedule;
 
 use std::{path::PathBuf, time::Duration};
 
 pub use self::report::Report;
 use self::{
     cohort::COHORTS,
+    fault::Fault,
     judge::Played,
     report::Group,
     scene::{GRACE, Scene},
-    schedule::Fault,
 };
 use crate::{
     load::Load,
@@ -101,7 +102,12 @@ pub fn play(plan: &Plan, mut tell: impl FnMut(&str)) -> Result<Report, Failure> 
     let after = residue::until_as(&before, Holdings::has_no_more_entries, &scene.tier, HEALING + GRACE)?;
     let left = after.iter().zip(&before).filter(|(after, before)| !after.has_no_more_entries(before));
     wrong.extend(left.map(|(after, before)| format!("left at the end: {after:?}, at first {before:?}")));
-    Ok(Report::new(plan, took, &played, groups, (planned?, broken?), wrong))
+    let report = Report::new(plan, took, &played, groups, (planned?, broken?), wrong);
+    if !report.violations.is_empty() {
+        scene.tier.keep_logs();
+        tell(&format!("the logs are in {}", scene.tier.directory().display()));
+    }
+    Ok(report)
 }
 
 /// Waits until messages flow everywhere.

@@ -314,6 +314,11 @@ impl Tier {
         self.nodes.iter().map(|node| (node.name.as_str(), node.role))
     }
 
+    /// Lets the logs be, when the tier is dropped.
+    pub fn keep_logs(&mut self) {
+        self.keep = true;
+    }
+
     /// Gives the running processes, their logs and ports up to whoever wants them: nothing is killed.
     pub fn leave_running(mut self) {
         for child in self.nodes.iter_mut().filter_map(|node| node.child.take()) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use baton_drill::chaos::{Plan, play, schedule::Class};
+use baton_drill::chaos::{Plan, fault::Class, play};
 
 use crate::support::BATON;
 

@@ -9,7 +9,7 @@ use baton_protocol::{
 
 use super::{
     Failure,
-    schedule::{Class, HOME_OF_MORTAL_BROKER, HOMES, LEAVING_EDGE, MORTAL_EDGE, MORTAL_HOME, Thing},
+    fault::{Class, HOME_OF_MORTAL_BROKER, HOMES, LEAVING_EDGE, MORTAL_EDGE, MORTAL_HOME, Thing},
 };
 use crate::{
     load::{Load, Plan, Shape, Tempo},

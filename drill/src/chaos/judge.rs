@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{
     cohort::{Cohort, RETURN},
-    schedule::{Class, Fault, Thing},
+    fault::{Class, Fault, Thing},
 };
 use crate::{
+    client::End,
     ledger::{Dropped, Gap},
     load::Report,
 };
@@ -20,6 +21,8 @@ const BACKOFF: u64 = 5_000;
 /// Milliseconds after a fault within which a client hears that its session is over: by silence, through a refusal that
 /// comes with the next attempt.
 const NEWS: u64 = DETECTION + BACKOFF + ATTACH;
+/// Milliseconds after which a client is refused that no home has taken (`limits.open_wait`).
+const OPEN_WAIT: u64 = 15_000;
 /// Milliseconds after a process's start within which it may turn clients away.
 const STARTING: u64 = 2_000;
 
@@ -55,10 +58,14 @@ impl Played {
             | Class::EdgeLinkSlowed
             | Class::HomeLinkSlowed => ATTACH,
             Class::OriginStopped | Class::EdgeLinkStalled | Class::HomeLinkStalled => lasted.min(DETECTION) + ATTACH,
-            Class::AllOriginsDown | Class::HomeStopped => lasted + BACKOFF + ATTACH,
             Class::EdgeStopped => lasted + ATTACH,
-            // They end sessions; those that are held up elsewhere have no part in it.
-            Class::EdgeKilled | Class::EdgeLeft | Class::HomeKilled | Class::BrokerKilled => 0,
+            // The last four end what comes by there; it is those who connect anew that may be held up.
+            Class::AllOriginsDown
+            | Class::HomeStopped
+            | Class::EdgeKilled
+            | Class::EdgeLeft
+            | Class::HomeKilled
+            | Class::BrokerKilled => lasted + BACKOFF + ATTACH,
         }
     }
 }
@@ -72,6 +79,8 @@ pub(super) struct Findings {
     pub(super) explained: u64,
     /// The longest time without a message, in milliseconds, by what began when it did.
     pub(super) longest: BTreeMap<Class, u64>,
+    /// The greatest part of its budget that such a time came to, in hundredths.
+    pub(super) fullest: u64,
 }
 
 /// `offset` is when the ledger's clock began, in microseconds of the run's.
@@ -87,12 +96,13 @@ pub(super) fn judge(cohort: &Cohort, report: &Report, offset: u64, played: &[Pla
     let run = |micros: u64| (offset + micros) / 1_000;
     for (number, dropped) in &lost {
         let former = number.checked_sub(cohort.clients).and_then(|former| lost.get(&former));
-        let born = former.map_or(0, |former| run(former.at) + millis(RETURN));
-        if played.iter().any(|fault| explains(fault, cohort, born, run(dropped.at))) {
+        let (born, at) = (former.map_or(0, |former| run(former.at) + millis(RETURN)), run(dropped.at));
+        let turned_away = dropped.how == End::Refused(0).label() && waited_in_vain(cohort, (born, at), played);
+        if turned_away || played.iter().any(|fault| explains(fault, cohort, born, at)) {
             findings.explained += 1;
         } else {
-            let (client, at) = (number % cohort.clients, run(dropped.at));
-            findings.violations.push(format!("{name}: client {client} was dropped at {at} ms: {}", dropped.how));
+            let (client, how) = (number % cohort.clients, dropped.how);
+            findings.violations.push(format!("{name}: client {client}, there from {born} ms to {at} ms: {how}"));
         }
     }
     for gap in &report.gaps {
@@ -107,16 +117,33 @@ fn explains(fault: &Played, cohort: &Cohort, born: u64, at: u64) -> bool {
     its && fault.began <= at && at <= fault.ended + NEWS && born <= fault.ended + STARTING
 }
 
-fn weigh(findings: &mut Findings, cohort: &Cohort, gap: &Gap, (from, to): (u64, u64), played: &[Played]) {
+/// Whether a client that wanted to connect was made to wait so long, by what happened meanwhile, that it had to be
+/// refused: a new session isn't a session that is held.
+fn waited_in_vain(cohort: &Cohort, (from, to): (u64, u64), played: &[Played]) -> bool {
+    (OPEN_WAIT..=budget(&blamed(cohort, (from, to), played))).contains(&(to - from))
+}
+
+/// What may hold this group up in this span.
+fn blamed<'a>(cohort: &Cohort, (from, to): (u64, u64), played: &'a [Played]) -> Vec<&'a Played> {
     let passes = |fault: &&Played| fault.things.iter().any(|thing| cohort.passes(*thing));
     let meanwhile = |fault: &&Played| fault.began <= to && from <= fault.is_over();
-    let blamed: Vec<_> = played.iter().filter(passes).filter(meanwhile).collect();
+    played.iter().filter(passes).filter(meanwhile).collect()
+}
+
+/// Milliseconds that these may cost together: each may hit the way to which the one before has driven a session.
+fn budget(blamed: &[&Played]) -> u64 {
+    ATTACH + blamed.iter().map(|fault| fault.costs()).sum::<u64>()
+}
+
+fn weigh(findings: &mut Findings, cohort: &Cohort, gap: &Gap, (from, to): (u64, u64), played: &[Played]) {
+    let blamed = blamed(cohort, (from, to), played);
     let lasted = to - from;
     if let Some(first) = blamed.iter().min_by_key(|fault| fault.began.abs_diff(from)) {
         let longest = findings.longest.entry(first.class).or_default();
         *longest = lasted.max(*longest);
     }
-    let budget = ATTACH + blamed.iter().map(|fault| fault.costs()).sum::<u64>();
+    let budget = budget(&blamed);
+    findings.fullest = findings.fullest.max(lasted * 100 / budget);
     if lasted > budget {
         let (name, client) = (cohort.name, gap.receiver % cohort.clients);
         findings.violations.push(format!(
@@ -178,6 +205,22 @@ mod tests {
         let next = HOME_KILLED.clients;
         assert_eq!(drops(HOME_KILLED, &[(0, 1_100), (next, 3_500)], &kill), (2, 0));
         assert_eq!(drops(HOME_KILLED, &[(0, 4_500), (next, 5_000)], &kill), (1, 1));
+    }
+
+    #[test]
+    fn who_waited_for_as_long_as_anybody_may_is_refused_if_faults_were_the_reason() {
+        let kill = played(Class::HomeKilled, Thing::Home(2), 9_000, 10_000);
+        let refused = |at, further: &[Played]| {
+            let mut report = report(&[(0, 10_000), (HOME_KILLED.clients, at)], &[]);
+            report.ended[1].1.how = End::Refused(3).label();
+            judge(HOME_KILLED, &report, 0, &[std::slice::from_ref(&kill), further].concat()).violations.len()
+        };
+        let (waited, after_news) = (10_100 + OPEN_WAIT, 10_000 + NEWS + 1);
+        assert!(waited > after_news);
+        let dark = played(Class::AllOriginsDown, Thing::Origin(1), 12_000, 17_000);
+        assert_eq!(refused(waited, std::slice::from_ref(&dark)), 0);
+        assert_eq!(refused(waited - 1, &[dark]), 1);
+        assert_eq!(refused(waited, &[]), 1);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use super::{
     Plan,
     cohort::Cohort,
+    fault::Class,
     judge::{self, Findings, Played},
-    schedule::Class,
 };
 use crate::load;
 
@@ -48,6 +48,8 @@ pub struct Report {
     pub explained: u64,
     /// Messages received.
     pub messages: u64,
+    /// The greatest part of what was allowed that a wait for a message came to, in hundredths.
+    pub fullest: u64,
     /// Moves at the edges that are never killed: planned, broken.
     pub moves: (f64, f64),
     seed: u64,
@@ -85,10 +87,11 @@ impl Report {
         };
         let lines = groups.iter().map(line).collect();
         let explained = groups.iter().map(|group| group.findings.explained).sum();
+        let fullest = groups.iter().map(|group| group.findings.fullest).max().unwrap_or(0);
         let messages = groups.iter().map(|group| group.report.verdict.total().received).sum();
         let violations =
             wrong.into_iter().chain(groups.into_iter().flat_map(|group| group.findings.violations)).collect();
-        Self { tallies, violations, explained, messages, moves, seed: plan.seed, took, groups: lines }
+        Self { tallies, violations, explained, messages, fullest, moves, seed: plan.seed, took, groups: lines }
     }
 }
 
@@ -102,11 +105,12 @@ impl fmt::Display for Report {
         self.groups.iter().try_for_each(|group| writeln!(f, "{group}"))?;
         let played: u32 = self.tallies.values().map(|tally| tally.played).sum();
         let (planned, broken) = self.moves;
-        let Self { violations, explained, messages, seed, took, .. } = self;
+        let Self { violations, explained, messages, fullest, seed, took, .. } = self;
         writeln!(
             f,
             "seed {seed}: {played} faults in {:.0} s, {planned} planned and {broken} broken moves at two of the edges, \
-             {messages} messages, {explained} connections lost or refused as they had to be, {} violations",
+             {messages} messages, {explained} connections lost or refused as they had to be, no wait over {fullest} % of \
+             its budget, {} violations",
             took.as_secs_f64(),
             violations.len()
         )?;

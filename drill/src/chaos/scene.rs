@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use super::{
     Failure,
-    schedule::{Class, EDGES, Fault, HOMES, ORIGINS, Thing},
+    fault::{Class, EDGES, Fault, HOMES, ORIGINS, Thing},
 };
 use crate::{
     proxy::{Mode, Proxy},
