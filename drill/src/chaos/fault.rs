@@ -23,6 +23,7 @@ pub(super) const HANGS: [u64; 7] = [200, 400, 800, 1_600, 3_200, 5_000, 8_000];
 const ABSENCES: [u64; 4] = [200, 500, 1_000, 2_000];
 /// Milliseconds for which all origins may be away: well below the grace time.
 const BLACKOUTS: [u64; 5] = [1_000, 2_000, 3_000, 4_000, 5_000];
+
 /// What can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {

@@ -16,7 +16,7 @@ use crate::bytes::noise::word;
 const STEP: u64 = 100;
 
 /// So many faults, in order, at least `every` milliseconds from each to the next.
-pub fn schedule(seed: u64, faults: usize, every: u64) -> Vec<Fault> {
+pub(super) fn schedule(seed: u64, faults: usize, every: u64) -> Vec<Fault> {
     let mut making = Making { seed, drawn: 0, now: 0, made: Vec::new(), last: BTreeMap::new() };
     while making.made.len() < faults {
         match making.next() {
