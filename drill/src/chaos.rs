@@ -12,8 +12,8 @@
 //! | an edge hangs | edge stopped | the same |
 //! | a home hangs | home stopped | the same |
 //! | an edge killed | edge killed | its clients are dropped within its time and come back; the others hold |
-//! | sidecar or broker killed, broker restarted | home killed, broker killed | those of that home are dropped within its time and come back; the others hold |
-//! | SIGTERM to an edge without a successor | edge left | exit status 3 and its clients dropped; the others hold |
+//! | sidecar or broker killed, broker restarted | home killed, broker killed | those of that home are dropped within its time, with a cause of the broker's or `gone`, and come back; the others hold |
+//! | SIGTERM to an edge without a successor | edge left | exit status 3, its clients dropped with the cause `shutdown`; the others hold |
 //! | an edge or a sidecar restarted with a successor; a successor that fails | | not built: there is no handover yet |
 //! | ring, membership or list of origins changes | | not here: they are read at the start |
 //! | a client or broker that floods, doesn't read, sends garbage | | not here: hand-written tests |
@@ -34,7 +34,7 @@ use std::{path::PathBuf, time::Duration};
 pub use self::report::Report;
 use self::{
     cohort::COHORTS,
-    fault::Fault,
+    fault::{Class, Fault},
     judge::Played,
     report::Group,
     scene::{GRACE, Scene},
@@ -91,6 +91,8 @@ pub fn play(plan: &Plan, mut tell: impl FnMut(&str)) -> Result<Report, Failure> 
         load.until(HEALING, move |progress| progress.counts.ready == clients)?;
     }
     flow(&loads)?;
+    let left = played.iter().filter(|fault| fault.class == Class::EdgeLeft).map(|fault| fault.hit).sum();
+    wrong.extend(scene.strange_causes(left)?);
     let moves = ["planned", "broken"].map(|kind| [("kind", kind), ("outcome", "accepted")]);
     let [planned, broken] = moves.map(|labels| scene.at_lasting_edges("baton_moves_total", &labels));
     let mut groups = Vec::new();

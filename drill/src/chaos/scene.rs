@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use super::{
     Failure,
-    fault::{Class, EDGES, Fault, HOMES, ORIGINS, Thing},
+    fault::{Class, EDGES, Fault, HOMES, LEAVING_EDGE, ORIGINS, Thing},
 };
 use crate::{
     proxy::{Mode, Proxy},
@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SLOW: Duration = Duration::from_millis(80);
 /// The exit code of a process that has closed clients that stayed.
 const SESSIONS_LEFT: i32 = 3;
+
+/// Why an edge that isn't killed may have to close a client of a home or broker that was, or refuse it.
+const CAUSES: [&str; 4] = ["gone", "broker_left", "broker_reset", "unavailable"];
 
 /// How long a session lives without a tunnel: several times the longest that the schedule has for it. As what a dead
 /// edge has left behind is held for that long, the end of a run waits for it.
@@ -143,6 +146,25 @@ impl Scene {
 
     fn proxy(&self, link: Thing) -> &Proxy {
         self.links.get(&link).expect("there is one on every link")
+    }
+
+    /// What edges say of why they closed clients, where that isn't what was done to them. `left` is how many were at an
+    /// edge that was told to end.
+    pub(super) fn strange_causes(&self, left: f64) -> Result<Vec<String>, Failure> {
+        let mut strange = Vec::new();
+        for edge in super::cohort::LASTING_EDGES {
+            let samples = self.tier.metrics(&Thing::Edge(edge).to_string())?;
+            let closes = |labels: &[(&str, &str)]| samples.total("baton_client_closes_total", labels);
+            let known: f64 = CAUSES.iter().map(|cause| closes(&[("cause", cause)])).sum();
+            if closes(&[]) != known {
+                strange.push(format!("edge-{edge} closed {} clients, {known} of them for {CAUSES:?}", closes(&[])));
+            }
+        }
+        let shut = self.tier.log_count(&Thing::Edge(LEAVING_EDGE).to_string(), "cause=shutdown")? as f64;
+        if shut != left {
+            strange.push(format!("edge-{LEAVING_EDGE} closed {shut} clients because it ended, and {left} were there"));
+        }
+        Ok(strange)
     }
 
     /// The sum of a number over edges that are never killed.
