@@ -1,7 +1,7 @@
 //! What use leaves behind: connects, moves and restarts by the thousand, and what processes hold before and after.
 //!
 //! One edge, two origins, one sidecar before a broker-sim; a proxy on each link between edge and origins. Nobody is
-//! connected when it is looked at what the processes hold.
+//! connected when it is looked at what the processes hold. Connects and moves come in two halves, with a look between.
 //!
 //! | Step | What happens |
 //! |---|---|
@@ -24,6 +24,10 @@ type Failure = Box<dyn std::error::Error>;
 
 /// Clients of a wave, and of the load that is moved.
 pub const CLIENTS: u32 = 200;
+/// The step with the second half of the connects.
+pub const CONNECTS: &str = "connects 2";
+/// The step with the second half of the moves.
+pub const MOVES: &str = "moves 2";
 /// Time for the slowest step.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Time until all that is closed is forgotten: connections that weren't answered, and sessions whose client vanished
@@ -80,7 +84,8 @@ impl Report {
             .collect()
     }
 
-    /// Bytes by which the memory of the process that grew most in this step did.
+    /// Bytes by which the memory of the process that grew most in this step did: in the second half of what is done, when
+    /// each has found its size.
     pub fn grown(&self, step: &str) -> u64 {
         let Some(at) = self.looks.iter().position(|look| look.step == step).filter(|at| *at > 0) else { return 0 };
         let pairs = self.looks[at - 1].holdings.iter().zip(&self.looks[at].holdings);
@@ -107,12 +112,14 @@ impl fmt::Display for Report {
 pub fn play(wear: &Wear, mut tell: impl FnMut(&str)) -> Result<Report, Failure> {
     let mut course = Course::start(wear)?;
     let mut looks = vec![Look { step: "start", holdings: Holdings::of(&course.tier)? }];
-    let half = wear.connects / 2;
+    let (connects, moves) = (wear.connects / 2, wear.moves / 2);
     type Step = fn(&mut Course, u32) -> Result<(), Failure>;
-    let steps: [(&'static str, Step, u32); 4] = [
-        ("connects", Course::connects, half),
-        ("as many", Course::connects, wear.connects - half),
-        ("moves", |course, moves| course.moves(moves, 0), wear.moves),
+    let cuts: Step = |course, cuts| course.moves(cuts, 0);
+    let steps: [(&'static str, Step, u32); 5] = [
+        ("connects", Course::connects, connects),
+        (CONNECTS, Course::connects, wear.connects - connects),
+        ("moves", cuts, moves),
+        (MOVES, cuts, wear.moves - moves),
         ("restarts", |course, restarts| course.moves(0, restarts), wear.restarts),
     ];
     for (step, act, count) in steps {

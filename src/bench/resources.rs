@@ -1,12 +1,13 @@
 //! What use leaves behind in the processes: nothing.
 
-use baton_drill::wear::{self, CLIENTS, Wear};
+use baton_drill::wear::{self, CLIENTS, CONNECTS, MOVES, Wear};
 use clap::Args;
 
 use super::{Figures, figure::Figure, machine};
 
-/// Bytes that a connect may leave in the memory of a process: what can't be told from the allocator's own movements.
-const PER_CONNECT: f64 = 64.0;
+/// Bytes that a connect, or a session's move, may leave in the memory of a process: what can't be told from the
+/// allocator's own movements.
+const KEPT: f64 = 64.0;
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
@@ -36,12 +37,13 @@ pub(super) fn run(options: &Options) -> Figures {
     let left = report.left();
     left.iter().chain(&report.suffered).for_each(|line| println!("{line}"));
     let count = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
-    let second_half = f64::from((connects - connects / 2).max(1));
-    let grown = report.grown("as many") as f64 / second_half;
+    let grown = |step, count: u32| report.grown(step) as f64 / f64::from((count - count / 2).max(1));
+    let (connect, cut) = (grown(CONNECTS, connects), grown(MOVES, moves));
     let due = f64::from(CLIENTS) * f64::from(moves + restarts);
     Ok(vec![
         Figure::none("resources: processes with more than at first", count(left.len())),
-        Figure::at_most("resources: memory kept per connect, in the second half", grown, PER_CONNECT, "B"),
+        Figure::at_most("resources: memory kept per connect, in the second half", connect, KEPT, "B"),
+        Figure::at_most("resources: memory kept per move, in the second half", cut / f64::from(CLIENTS), KEPT, "B"),
         Figure::at_least("resources: moves", report.moved.0 + report.moved.1, due, ""),
         Figure::none("resources: loads that suffered", count(report.suffered.len())),
     ])
