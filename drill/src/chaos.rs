@@ -97,7 +97,7 @@ pub fn play(plan: &Plan, mut tell: impl FnMut(&str)) -> Result<Report, Failure> 
     let [planned, broken] = moves.map(|labels| scene.at_lasting_edges("baton_moves_total", &labels));
     let mut groups = Vec::new();
     for (cohort, load) in COHORTS.iter().zip(loads) {
-        let offset = u64::try_from(clock.elapsed().as_micros())?.saturating_sub(load.now());
+        let offset = u64::try_from(clock.until(load.zero()).as_micros())?;
         let report = load.finish(HEALING);
         groups.push(Group::judged(cohort, report, offset, &played));
     }

@@ -287,6 +287,11 @@ impl Board {
         self.changed.notify_waiters();
     }
 
+    /// When the ledger's clock stood at zero.
+    pub fn zero(&self) -> std::time::Instant {
+        self.start.into_std()
+    }
+
     /// Microseconds on the ledger's clock.
     pub fn now(&self) -> u64 {
         self.micros(Instant::now())

@@ -6,7 +6,7 @@ use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     rc::Rc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::time::timeout;
@@ -365,9 +365,9 @@ impl Load {
         self.stage.call(|cast| async move { cast.progress() })
     }
 
-    /// Microseconds on the clock of its ledger.
-    pub fn now(&self) -> u64 {
-        self.stage.call(|cast| async move { cast.board.now() })
+    /// When the clock of its ledger stood at zero.
+    pub fn zero(&self) -> Instant {
+        self.stage.call(|cast| async move { cast.board.zero() })
     }
 
     /// Latency since this was last asked.

@@ -22,6 +22,11 @@ impl Clock {
         self.0.elapsed()
     }
 
+    /// From its start until this moment.
+    pub(crate) fn until(&self, moment: Instant) -> Duration {
+        moment.saturating_duration_since(self.0)
+    }
+
     /// Waits for a moment; not at all if it is past.
     pub(crate) fn wait_until(&self, moment: Duration) {
         thread::sleep(moment.saturating_sub(self.elapsed()));
