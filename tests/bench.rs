@@ -83,6 +83,28 @@ fn memory_is_a_slope_per_role() {
 }
 
 #[test]
+fn nothing_is_left_behind() {
+    let (_, text) = bench(&["resources", "--connects", "400", "--moves", "2", "--restarts", "2"]);
+    assert_met(
+        &text,
+        &["processes with more than at first", "loads that suffered"]
+            .map(|name| format!("resources: {name}"))
+            .each_ref()
+            .map(String::as_str),
+    );
+    assert!(text.contains("target at least 800, met"), "{text}");
+}
+
+#[test]
+fn chaos_has_a_pace_that_can_be_kept() {
+    for pace in ["0", "11"] {
+        let (output, text) = bench(&["chaos", "--faults-per-second", pace]);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("--faults-per-second must be from 0.1 to 10"), "{text}");
+    }
+}
+
+#[test]
 fn payloads_pass_in_both_directions() {
     let (_, text) = bench(&["payload", "--messages", "2", "--sessions", "2", "--delay", "5"]);
     for way in ["up", "down"] {

@@ -67,6 +67,9 @@ pub struct Options {
     /// Time after which a client whose connection was lost, or refused, connects again, as most MQTT libraries do. What
     /// was under way is forgotten and counts as lost or unacknowledged. `None`: it doesn't.
     pub returning: Option<Duration>,
+    /// When it connects again it is another one in the ledger, and nothing of the former is held against it: this is
+    /// added to its number and to those of its topics. `None`: it stays the one that it is.
+    pub reborn: Option<u32>,
 }
 
 impl Options {
@@ -86,7 +89,19 @@ impl Options {
             publishing: None,
             patience: Duration::from_secs(30),
             returning: None,
+            reborn: None,
         }
+    }
+
+    /// The next life, if it has another each time.
+    fn be_reborn(&mut self, ledger: &mut Ledger) {
+        let Some(step) = self.reborn else { return };
+        self.number += step;
+        for topic in &mut self.subscriptions {
+            *topic += step;
+            ledger.expect(self.number, *topic);
+        }
+        self.publishing.iter_mut().flat_map(|publishing| &mut publishing.round).for_each(|(topic, _)| *topic += step);
     }
 }
 
@@ -272,6 +287,16 @@ impl Board {
         *counts.at(to) += 1;
         self.counts.set(counts);
         self.changed.notify_waiters();
+    }
+
+    /// When the ledger's clock stood at zero.
+    pub fn zero(&self) -> std::time::Instant {
+        self.start.into_std()
+    }
+
+    /// Microseconds on the ledger's clock.
+    pub fn now(&self) -> u64 {
+        self.micros(Instant::now())
     }
 
     fn micros(&self, at: Instant) -> u64 {

@@ -23,6 +23,31 @@ pub use verdict::{Latency, Tally, Verdict};
 /// Microseconds of the longest latency that is told apart from longer ones: ten minutes.
 const LATENCY_MAX: u64 = 600_000_000;
 
+/// Microseconds without a message after which a receiver's wait is a gap: many times the pace of any load that asks.
+const GAP: u64 = 500_000;
+/// Gaps that are remembered: a thousand clients with a fault a second for an hour have fewer that last so long.
+const GAPS_KEPT: usize = 1 << 20;
+
+/// A connection that was lost, or refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// How, in a word or two.
+    pub how: &'static str,
+    /// When, in microseconds.
+    pub at: u64,
+}
+
+/// A time in which a receiver got nothing, half a second or longer, and then something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Who waited.
+    pub receiver: u32,
+    /// The last message before, in microseconds.
+    pub from: u64,
+    /// The first one after, in microseconds.
+    pub to: u64,
+}
+
 /// What one publisher did on one stream.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sent {
@@ -38,7 +63,9 @@ pub struct Ledger {
     arrivals: HashMap<(u32, Stream), Arrivals>,
     strays: u64,
     first_fault: Option<String>,
-    ended: BTreeMap<u32, &'static str>,
+    ended: BTreeMap<u32, Dropped>,
+    heard: HashMap<u32, u64>,
+    gaps: Vec<Gap>,
     latency: Histogram<u64>,
     window: Histogram<u64>,
     totals: Totals,
@@ -67,6 +94,8 @@ impl Default for Ledger {
             strays: 0,
             first_fault: None,
             ended: BTreeMap::new(),
+            heard: HashMap::new(),
+            gaps: Vec::new(),
             latency: histogram(),
             window: histogram(),
             totals: Totals::default(),
@@ -99,6 +128,7 @@ impl Ledger {
     /// Returns the stamp of a message that is right: sent, expected there, whole, and not there before.
     pub fn received(&mut self, receiver: u32, topic: Option<u32>, payload: &[u8], now: u64) -> Option<Stamp> {
         self.totals.received += 1;
+        self.hear(receiver, now);
         let Some(stamp) = Stamp::read(payload) else {
             self.stray(|| format!("client {receiver} got {} bytes that nobody published", payload.len()));
             return None;
@@ -134,11 +164,19 @@ impl Ledger {
         self.fault(what);
     }
 
-    /// Client `client` lost its connection in the way that `label` names.
-    pub fn dropped(&mut self, client: u32, label: &'static str) {
+    fn hear(&mut self, receiver: u32, now: u64) {
+        let from = self.heard.insert(receiver, now).unwrap_or(now);
+        if now.saturating_sub(from) >= GAP && self.gaps.len() < GAPS_KEPT {
+            self.gaps.push(Gap { receiver, from, to: now });
+        }
+    }
+
+    /// Client `client` lost its connection at `now` in the way that `how` names.
+    pub fn dropped(&mut self, client: u32, how: &'static str, now: u64) {
         self.totals.dropped += 1;
-        self.ended.insert(client, label);
-        self.fault(|| format!("client {client} was dropped: {label}"));
+        self.heard.remove(&client);
+        self.ended.insert(client, Dropped { how, at: now });
+        self.fault(|| format!("client {client} was dropped: {how}"));
     }
 
     fn fault(&mut self, what: impl FnOnce() -> String) {
@@ -146,8 +184,13 @@ impl Ledger {
     }
 
     /// Clients that lost their connection at least once, and how the last time.
-    pub fn ended(&self) -> &BTreeMap<u32, &'static str> {
+    pub fn ended(&self) -> &BTreeMap<u32, Dropped> {
         &self.ended
+    }
+
+    /// The gaps so far, in the order in which they ended.
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
     }
 
     /// Sums so far.
@@ -173,15 +216,15 @@ impl Ledger {
     }
 
     /// The judgement of those streams only whose publisher and receiver both kept their connection: what is to be
-    /// clean when a fault was meant to cost some clients their connection.
-    pub fn verdict_of_survivors(&self, clients: u32) -> Verdict {
-        self.judge(clients - u32::try_from(self.ended.len()).unwrap_or(clients), true)
+    /// clean when a fault was meant to cost some clients their connection. `survivors` is how many did.
+    pub fn verdict_of_survivors(&self, survivors: u32) -> Verdict {
+        self.judge(survivors, true)
     }
 
     fn judge(&self, clients: u32, survivors: bool) -> Verdict {
         let mut drops = BTreeMap::new();
         if !survivors {
-            self.ended.values().for_each(|label| *drops.entry(*label).or_default() += 1);
+            self.ended.values().for_each(|dropped| *drops.entry(dropped.how).or_default() += 1);
         }
         let first_fault = (!survivors).then(|| self.first_fault.clone()).flatten();
         Verdict {
@@ -294,9 +337,21 @@ mod tests {
         assert!(!ledger.verdict(1).is_clean());
         ledger.acknowledged(STREAM);
         assert!(ledger.settled() && ledger.verdict(1).is_clean());
-        ledger.dropped(3, "reset");
+        ledger.dropped(3, "reset", 0);
         assert!(!ledger.verdict(1).is_clean());
         assert_eq!(ledger.verdict(1).drops.get("reset"), Some(&1));
+    }
+
+    #[test]
+    fn a_long_wait_for_a_message_is_a_gap_unless_the_connection_was_lost_meanwhile() {
+        let mut ledger = after(&[0]);
+        let mut hears = |sequence, now| ledger.received(1, Some(STREAM.topic), &payload(STREAM, sequence), now);
+        hears(1, 3_000 + GAP - 1);
+        hears(2, 3_000 + 3 * GAP);
+        assert_eq!(ledger.gaps(), [Gap { receiver: 1, from: 3_000 + GAP - 1, to: 3_000 + 3 * GAP }]);
+        ledger.dropped(1, "reset", 3_000 + 4 * GAP);
+        ledger.received(1, Some(STREAM.topic), &payload(STREAM, 3), 3_000 + 9 * GAP);
+        assert_eq!(ledger.gaps().len(), 1);
     }
 
     #[test]
@@ -304,9 +359,9 @@ mod tests {
         let mut ledger = after(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
         ledger.expect(2, STREAM.topic);
         assert_eq!(ledger.verdict(3).tallies[1].lost, 10);
-        ledger.dropped(2, "closed");
+        ledger.dropped(2, "closed", 0);
         assert!(ledger.settled());
-        assert!(ledger.verdict_of_survivors(3).is_clean());
+        assert!(ledger.verdict_of_survivors(2).is_clean());
         assert!(!ledger.verdict(3).is_clean());
     }
 }

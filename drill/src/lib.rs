@@ -8,9 +8,10 @@
 //! | [`load`] | many users that publish to each other |
 //! | [`ledger`] | the judge: lost, duplicated, reordered, dropped, late |
 //! | [`bytes`] | a user and a broker who exchange noise, and know every byte of it |
+//! | [`chaos`] | fate: faults of every kind by a seeded schedule, and whether they were survived |
 //! | [`tier`] | the processes: started, restarted, terminated, killed, stopped |
 //! | [`proxy`] | a link that stalls, cuts or delays |
-//! | [`proc`] | what a process costs |
+//! | [`proc`], [`residue`] | what a process costs, and what it keeps |
 //! | [`mqtt`], [`stamp`] | packets, and what each message says about itself |
 //! | [`sys`] | what a mosquitto says of itself |
 //! | [`stage`] | a thread on which users play while a test directs them |
@@ -36,13 +37,16 @@
 //! ```
 
 pub mod bytes;
+pub mod chaos;
 pub mod client;
 pub mod ledger;
 pub mod load;
 pub mod mqtt;
 pub mod proc;
 pub mod proxy;
+pub mod residue;
 pub mod stage;
 pub mod stamp;
 pub mod sys;
 pub mod tier;
+pub mod wear;

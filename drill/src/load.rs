@@ -6,14 +6,14 @@ use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     rc::Rc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::time::timeout;
 
 use crate::{
     client::{Board, Client, Counts, Options, Pace, Publishing, State},
-    ledger::{Latency, Totals, Verdict},
+    ledger::{Dropped, Gap, Latency, Ledger, Totals, Verdict},
     mqtt::{Qos, encode::Will},
     stage::Stage,
 };
@@ -76,6 +76,11 @@ pub struct Plan {
     pub patience: Duration,
     /// Time after which a client that was dropped connects again; `None`: never.
     pub returning: Option<Duration>,
+    /// Whether a client that connects again is another one in the ledger ([`Options::reborn`]); for clients that are
+    /// heard by nobody else only.
+    pub reborn: bool,
+    /// MQTT user name of all of them.
+    pub username: Option<String>,
 }
 
 impl Plan {
@@ -94,6 +99,8 @@ impl Plan {
             sources: 0,
             patience: Duration::from_secs(30),
             returning: None,
+            reborn: false,
+            username: None,
         }
     }
 
@@ -123,6 +130,12 @@ impl Plan {
             Shape::Fans(fan) => Some(number - number % (fan + 1)).filter(|publisher| *publisher != number),
             Shape::Selves => Some(number),
         }
+    }
+
+    /// Clients that kept their connection, or got one as somebody else.
+    fn survivors(&self, ledger: &Ledger) -> u32 {
+        let lost = u32::try_from(ledger.ended().len()).unwrap_or(u32::MAX);
+        if self.reborn { self.clients } else { self.clients.saturating_sub(lost) }
     }
 
     fn publishers(&self) -> u32 {
@@ -158,6 +171,8 @@ impl Plan {
             }),
             patience: self.patience,
             returning: self.returning,
+            reborn: self.reborn.then_some(self.clients),
+            username: self.username.clone(),
             ..Options::new(number, address, self.client_id(number))
         }
     }
@@ -199,7 +214,9 @@ pub struct Report {
     /// The judgement of what passed between clients that kept their connection.
     pub survivors: Verdict,
     /// Clients that lost their connection, and how.
-    pub ended: Vec<(u32, &'static str)>,
+    pub ended: Vec<(u32, Dropped)>,
+    /// Long waits for a message.
+    pub gaps: Vec<Gap>,
 }
 
 impl fmt::Display for Report {
@@ -245,13 +262,14 @@ impl Cast {
         let report = self.board.with_ledger(|ledger| {
             for (number, client) in (0..).zip(self.clients.borrow().iter()) {
                 if matches!(client.state(), State::Connecting | State::Subscribing) {
-                    ledger.dropped(number, "never ready");
+                    ledger.dropped(number, "never ready", self.board.now());
                 }
             }
             Report {
                 verdict: ledger.verdict(self.plan.clients),
-                survivors: ledger.verdict_of_survivors(self.plan.clients),
-                ended: ledger.ended().iter().map(|(number, label)| (*number, *label)).collect(),
+                survivors: ledger.verdict_of_survivors(self.plan.survivors(ledger)),
+                ended: ledger.ended().iter().map(|(number, dropped)| (*number, *dropped)).collect(),
+                gaps: ledger.gaps().to_vec(),
             }
         });
         self.clients.borrow().iter().for_each(Client::leave);
@@ -279,9 +297,10 @@ impl Load {
     /// If no thread can be had.
     ///
     /// # Panics
-    /// If the plan has no address or no quality of service.
+    /// If the plan has no address or no quality of service, or clients that are reborn and publish to others.
     pub fn start(plan: Plan) -> io::Result<Self> {
         assert!(!plan.addresses.is_empty() && !plan.mix.is_empty(), "a load needs an address and a quality of service");
+        assert!(!plan.reborn || matches!(plan.shape, Shape::Selves | Shape::Idle), "others don't know of a new topic");
         let cast = plan.clone();
         let stage = Stage::new(&plan.name, move || {
             let board = Board::new(&cast.name);
@@ -344,6 +363,11 @@ impl Load {
     /// How it stands.
     pub fn progress(&self) -> Progress {
         self.stage.call(|cast| async move { cast.progress() })
+    }
+
+    /// When the clock of its ledger stood at zero.
+    pub fn zero(&self) -> Instant {
+        self.stage.call(|cast| async move { cast.board.zero() })
     }
 
     /// Latency since this was last asked.

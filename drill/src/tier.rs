@@ -41,8 +41,9 @@ use rustix::process::Signal;
 mod broker;
 pub mod http;
 mod layout;
+mod links;
 mod node;
-mod patience;
+pub(crate) mod patience;
 mod ports;
 mod samples;
 mod watchdog;
@@ -311,6 +312,11 @@ impl Tier {
     /// All processes in the order in which they are started, running or not.
     pub fn nodes(&self) -> impl Iterator<Item = (&str, Role)> {
         self.nodes.iter().map(|node| (node.name.as_str(), node.role))
+    }
+
+    /// Lets the logs be, when the tier is dropped.
+    pub fn keep_logs(&mut self) {
+        self.keep = true;
     }
 
     /// Gives the running processes, their logs and ports up to whoever wants them: nothing is killed.

@@ -4,6 +4,7 @@
 //! ever one.
 
 mod labels;
+mod tasks;
 mod words;
 
 use std::{
@@ -28,11 +29,14 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
-use self::labels::{
-    AttachLabels, CauseLabels, DigestLabels, MoveLabels, NameLabels, PlaceLabels, ReasonLabels, RoleLabels,
-    SessionLabels, WhatLabels,
-};
 pub use self::words::{AttachKind, MoveKind, SessionState};
+use self::{
+    labels::{
+        AttachLabels, CauseLabels, DigestLabels, MoveLabels, NameLabels, PlaceLabels, ReasonLabels, RoleLabels,
+        SessionLabels, WhatLabels,
+    },
+    tasks::Tasks,
+};
 
 /// A number that goes up and down.
 pub type Gauge = prometheus_client::metrics::gauge::Gauge<i64, AtomicI64>;
@@ -215,6 +219,11 @@ impl Metrics {
     /// Adds a family of the role's own. `name` goes without the prefix `baton_`, and without `_total` for counters.
     pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
         self.registry().register(name, help, metric);
+    }
+
+    /// Counts the tasks of the runtime that this is called on, at each scrape.
+    pub(crate) fn count_tasks(&self) {
+        self.registry().register_collector(Box::new(Tasks::here()));
     }
 
     /// Everything in the OpenMetrics text format.

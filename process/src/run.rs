@@ -70,6 +70,7 @@ where
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let exit = runtime.block_on(async {
         let env = Env::new(role, shared);
+        env.metrics.count_tasks();
         let (phases, health) = (env.phases.clone(), env.health());
         spawn_local(signal::drain_on_signals(phases.clone())?);
         admin::serve(listener, admin::routes(env.metrics.clone(), health.clone(), routes))?;

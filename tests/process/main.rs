@@ -19,6 +19,8 @@
 //! | `unwell` | a broker hangs |
 //! | `proxied` | a broker is told who its clients are |
 //! | `ports` | a sidecar has no local port left |
+//! | `chaos` | everything at once, by a schedule |
+//! | `resources` | what use leaves behind |
 
 #[macro_use]
 mod support;
@@ -26,6 +28,7 @@ mod support;
 mod absent;
 mod broker;
 mod bytes;
+mod chaos;
 mod drain;
 mod farewell;
 mod hang;
@@ -36,6 +39,7 @@ mod lonely;
 mod ports;
 mod proxied;
 mod refusal;
+mod resources;
 mod slow;
 mod unwell;
 mod wills;

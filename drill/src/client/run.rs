@@ -22,14 +22,14 @@ const READS: usize = 4;
 /// How long a client that leaves waits for the broker to close.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-pub(super) async fn run(options: Options, orders: Rc<Orders>, board: Rc<Board>) {
+pub(super) async fn run(mut options: Options, orders: Rc<Orders>, board: Rc<Board>) {
     loop {
         let end = match connect(&options).await {
             Ok(stream) => Line::new(stream, options.clone(), &orders, &board).converse().await,
             Err(end) => end,
         };
         if end != End::Left {
-            board.with_ledger(|ledger| ledger.dropped(options.number, end.label()));
+            board.with_ledger(|ledger| ledger.dropped(options.number, end.label(), board.now()));
         }
         orders.enter(State::Ended(end), &board);
         let Some(pause) = options.returning.filter(|_| end != End::Left) else { return };
@@ -37,6 +37,7 @@ pub(super) async fn run(options: Options, orders: Rc<Orders>, board: Rc<Board>) 
         if orders.leaving.get().is_some() {
             return;
         }
+        board.with_ledger(|ledger| options.be_reborn(ledger));
         orders.enter(State::Connecting, &board);
     }
 }

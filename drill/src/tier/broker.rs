@@ -25,6 +25,8 @@ pub(super) use mosquitto::BRIDGE;
 pub enum Broker {
     /// `baton broker-sim`, its homes inside.
     Sim,
+    /// `baton broker-sim` as if it were a real broker: a sidecar per home before its plain port.
+    SimApart,
     /// Mosquitto, with a sidecar per home, as every further one.
     Mosquitto,
     /// RabbitMQ with its MQTT plugin.
@@ -120,7 +122,9 @@ impl Broker {
             Self::Aedes => aedes::foreign(place),
             Self::Rumqttd => rumqttd::foreign(place, "v4"),
             Self::Rumqttd5 => rumqttd::foreign(place, "v5"),
-            Self::Sim | Self::At(_) => unreachable!("the layout starts neither as a program that isn't ours"),
+            Self::Sim | Self::SimApart | Self::At(_) => {
+                unreachable!("the layout starts neither as a program that isn't ours")
+            }
         }
     }
 }

@@ -95,6 +95,11 @@ impl Layout {
             let own = homes.iter().skip(nth).step_by(processes.into()).cloned().collect();
             match self.broker {
                 Broker::Sim => nodes.push(making.broker_sim(name, listen, own)?),
+                Broker::SimApart => {
+                    // It can't be without a home; nobody knows of this one.
+                    let unused = (format!("{name}-inside"), making.address()?);
+                    nodes.push(making.broker_sim(name, listen, vec![unused])?);
+                }
                 Broker::At(_) => {}
                 foreign => nodes.push(making.foreign(foreign, name, listen, peers)?),
             }
@@ -246,6 +251,17 @@ mod tests {
         assert_eq!(value(&commands[1], "sidecar.broker"), "tcp://127.0.0.1:9");
         assert_eq!(value(&commands[1], "anchor.name"), "home-2");
         assert_eq!(value(&commands[1], "anchor.listen"), value(&commands[2], "origin.homes.home-2"));
+    }
+
+    #[test]
+    fn sidecars_stand_before_simulated_brokers_that_are_apart() {
+        let commands = commands(&Layout { homes: 2, brokers: 2, broker: Broker::SimApart, ..Layout::new("baton") });
+        let words: Vec<_> = commands.iter().map(|c| c.split(' ').nth(1).unwrap()).collect();
+        assert_eq!(words, ["broker-sim", "broker-sim", "sidecar", "sidecar", "origin", "edge"]);
+        let plain = value(&commands[1], "broker_sim.listen");
+        assert_eq!(value(&commands[3], "sidecar.broker"), format!("tcp://{plain}"));
+        assert_eq!(value(&commands[3], "sidecar.probe"), "mqtt");
+        assert!(!commands[1].contains("homes.home-2"), "{}", commands[1]);
     }
 
     #[test]

@@ -56,7 +56,10 @@ fn a_lost_connection_is_a_drop_by_its_kind() {
     for (lie, label) in [(Lie::Close, "closed"), (Lie::Reset, "reset")] {
         let report = verdict_on(lie);
         assert_eq!(report.verdict.drops.get(label), Some(&1), "{lie:?}: {report}");
-        assert_eq!(report.ended, [(0, label)]);
+        assert_eq!(
+            report.ended.iter().map(|(client, dropped)| (*client, dropped.how)).collect::<Vec<_>>(),
+            [(0, label)]
+        );
         assert!(!report.verdict.is_clean() && report.survivors.is_clean(), "{lie:?}: {report}");
     }
 }
@@ -131,5 +134,22 @@ fn a_client_that_returns_goes_on_and_its_drop_stays_on_record() {
     load.received(50, PATIENCE).unwrap();
     let report = load.finish(Duration::from_millis(300));
     assert_eq!(report.verdict.drops.get("reset"), Some(&1), "{report}");
-    assert_eq!(report.ended, [(0, "reset")]);
+    assert_eq!(report.ended.iter().map(|(client, dropped)| (*client, dropped.how)).collect::<Vec<_>>(), [(0, "reset")]);
+}
+
+#[test]
+fn what_a_former_life_lost_is_nobodys_and_the_next_is_judged() {
+    let broker = Broker::start(Lie::Reset);
+    let returning = Some(Duration::from_millis(20));
+    let load = Plan { shape: Shape::Selves, tempo: Tempo::Rate(500), returning, reborn: true, ..plan(&broker) };
+    let load = Load::start(load).unwrap();
+    load.ready(PATIENCE).unwrap();
+    load.publish();
+    load.until(PATIENCE, |progress| progress.totals.dropped == 1).unwrap();
+    load.until(PATIENCE, |progress| progress.counts.ready == 2 && progress.counts.dropped == 0).unwrap();
+    load.received(50, PATIENCE).unwrap();
+    let report = load.finish(PATIENCE);
+    assert_eq!(report.ended.len(), 1, "{report}");
+    assert!(report.survivors.is_clean() && report.survivors.total().received >= 50, "{}", report.survivors);
+    assert_eq!(report.survivors.clients, 2);
 }

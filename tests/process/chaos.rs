@@ -1,0 +1,24 @@
+//! Faults of every class, several at a time. `baton bench chaos` plays the same for as long as one likes.
+
+use std::time::Duration;
+
+use baton_drill::chaos::{Plan, fault::Class, play};
+
+use crate::support::BATON;
+
+/// One for which each class comes at least once.
+const SEED: u64 = 1;
+const FAULTS: usize = 24;
+const EVERY: Duration = Duration::from_millis(700);
+
+#[test]
+fn who_is_to_hold_holds_whatever_goes_wrong() {
+    let plan = Plan { binary: BATON.into(), seed: SEED, faults: FAULTS, every: EVERY };
+    let report = play(&plan, |line| println!("{line}")).unwrap_or_else(|error| panic!("{error}"));
+    println!("{report}");
+    assert!(report.violations.is_empty(), "{report}");
+    for class in Class::ALL {
+        assert!(report.tallies[&class].hits > 0, "{class:?} hit nothing: {report}");
+    }
+    assert!(report.explained > 0 && report.messages > 1_000, "{report}");
+}
