@@ -209,7 +209,7 @@ pub(crate) async fn place(
         guest.end.set(Some(end));
         if !guests.dismissed.get() {
             // What was on its way to it or from it isn't judged.
-            guests.board.with_ledger(|ledger| ledger.dropped(number, end.label()));
+            guests.board.with_ledger(|ledger| ledger.dropped(number, end.label(), judge.now() * 1_000));
         }
         explain(&guest, end, &judge);
     }
