@@ -1,7 +1,12 @@
 //! The world in which two session halves meet: it carries what they say, and checks what must hold after each step.
+//! The fuzz target `session_pair` plays in it as well: hence `mod.rs`, so that it can be named as a path from there.
 
+mod action;
 mod attach;
 mod check;
+mod ending;
+mod local;
+mod tunnel;
 
 use std::sync::Arc;
 
@@ -11,13 +16,12 @@ use baton_protocol::{
 };
 use bytes::BytesMut;
 
+use action::GIVE_UP;
 use check::fenced;
+use local::Local;
+use tunnel::{Attaching, Tunnel};
 
-use crate::{
-    action::{Action, GIVE_UP},
-    local::{Local, Side},
-    tunnel::{Attaching, Tunnel},
-};
+pub(crate) use {action::Action, ending::Manner, local::Side};
 
 /// Small enough that every bound is met within a few steps.
 pub(crate) fn terms(side: Side) -> Arc<Terms> {
@@ -44,7 +48,7 @@ pub(crate) struct World {
     pub(crate) tunnels: Vec<Tunnel>,
     locals: [Local; 2],
     home: NodeName,
-    keys: u8,
+    keys: u64,
     last_epoch: Epoch,
     /// The clock went on further than traffic explains: sessions may end of age.
     jumped: bool,

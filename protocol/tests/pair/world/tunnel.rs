@@ -9,7 +9,7 @@ use baton_protocol::{
     session::Loss,
 };
 
-use crate::local::Side;
+use super::local::Side;
 
 /// Where an attach is on its way.
 #[derive(Clone, Debug)]
