@@ -5,7 +5,7 @@
 mod oracle;
 
 use baton_protocol::{
-    connect::{Level, Parsed, UserIdSource, parse, user_id},
+    connect::{ConnectError, Level, Parsed, UserIdSource, parse, user_id},
     limits,
 };
 use oracle::{
@@ -40,13 +40,17 @@ pub fn connect(data: &[u8]) -> bool {
             (early, late) => assert_eq!(early, late, "the first {length} bytes"),
         }
     }
-    let Ok(Parsed::Connect(connect)) = whole else { return false };
-    assert!(connect.total <= bytes.len());
-    for source in [UserIdSource::ClientId, UserIdSource::Username] {
-        let user = user_id(&connect, source);
-        assert!(user.is_none_or(|user| !user.as_str().is_empty() && user.as_str().len() <= limits::USER_ID_BYTES));
+    if let Ok(Parsed::Connect(connect)) = whole {
+        assert!(connect.total <= bytes.len());
+        for source in [UserIdSource::ClientId, UserIdSource::Username] {
+            let user = user_id(&connect, source);
+            assert!(user.is_none_or(|user| (1..=limits::USER_ID_BYTES).contains(&user.as_str().len())));
+        }
     }
-    true
+    matches!(
+        whole,
+        Ok(Parsed::Connect(_)) | Err(ConnectError::IdRejected | ConnectError::Malformed { level: Some(_), .. })
+    )
 }
 
 /// Packets with everything in them, and those that an oracle is wrong about.
