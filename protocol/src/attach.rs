@@ -287,9 +287,14 @@ fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
     text(headers, name)?.parse().ok().filter(|n| *n < 1 << 62)
 }
 
+/// What stands between the quotes of a string (RFC 8941).
+fn unquoted(value: &str) -> Option<&str> {
+    value.strip_prefix('"')?.strip_suffix('"')
+}
+
 /// A node's name in a header.
 pub fn name(headers: &HeaderMap, header: &HeaderName) -> Option<NodeName> {
-    NodeName::new(text(headers, header)?.strip_prefix('"')?.strip_suffix('"')?)
+    NodeName::new(unquoted(text(headers, header)?)?)
 }
 
 /// What is unique to a session never enters a connection's HPACK table: it would only push out what repeats.
@@ -355,7 +360,7 @@ impl Attach {
             OPEN_PATH => {
                 let user = text(headers, &header::USER).and_then(user).ok_or(Malformed("dcr-user"))?;
                 let window = number(headers, &header::WINDOW).ok_or(Malformed("dcr-window"))?;
-                let client = text(headers, &header::CLIENT).map(|c| c.trim_matches('"').chars().take(64).collect());
+                let client = text(headers, &header::CLIENT).and_then(client);
                 Ok(Self::Open(Open { user, key, window, client }))
             }
             RESUME_PATH => {
@@ -374,6 +379,11 @@ fn user(value: &str) -> Option<UserId> {
     let bytes = STANDARD.decode(value.strip_prefix(':')?.strip_suffix(':')?).ok()?;
     let text = String::from_utf8(bytes).ok()?;
     (!text.is_empty() && text.len() <= limits::USER_ID_BYTES).then(|| UserId::new(&text))
+}
+
+/// The client's address in a header's value; what can't be one is as good as none.
+fn client(value: &str) -> Option<String> {
+    unquoted(value).filter(|client| client.len() <= limits::CLIENT_BYTES && !client.contains('"')).map(str::to_owned)
 }
 
 /// The user id of an open's headers: what an origin needs of one.
@@ -432,6 +442,18 @@ mod tests {
             assert_eq!(request.method(), Method::CONNECT);
             assert!(request.headers()[header::KEY].is_sensitive());
             assert_eq!(Attach::from_request(&request), Ok(attach));
+        }
+    }
+
+    #[test]
+    fn a_client_that_is_no_address_is_none() {
+        let long = format!("\"{}\"", "1".repeat(limits::CLIENT_BYTES + 1));
+        for (value, client) in [("\"[::1]:5\"", Some("[::1]:5")), ("[::1]:5", None), ("\"_\"\"", None), (&long, None)] {
+            let open = Open { user: UserId::new("alice"), key: key(), window: 1, client: None };
+            let mut request = Attach::Open(open.clone()).to_request("origins");
+            request.headers_mut().insert(header::CLIENT, HeaderValue::from_str(value).unwrap());
+            let read = Attach::from_request(&request);
+            assert_eq!(read, Ok(Attach::Open(Open { client: client.map(str::to_owned), ..open })), "{value}");
         }
     }
 

@@ -280,6 +280,7 @@ impl Decoder {
         while let Some((first, rest)) = input.split_first() {
             self.held.push(*first);
             *input = rest;
+            debug_assert!(self.held.len() <= HELD_BYTES, "more than a head is held");
             if let Some((found, _)) = head(&self.held)? {
                 self.held = Vec::new();
                 return Ok(Some(found));

@@ -7,6 +7,8 @@ pub type Millis = u64;
 pub const USER_ID_BYTES: usize = 256;
 /// Bytes of a node's name.
 pub const NODE_NAME_BYTES: usize = 64;
+/// Bytes of a client's address: the longest of IPv6, with its scope and port, has fewer.
+pub const CLIENT_BYTES: usize = 64;
 /// Bytes of a CONNECT packet, all told: MQTT allows 256 MiB, clients send a few hundred bytes.
 pub const CONNECT_BYTES: usize = 256 * 1024;
 /// Bytes in one direction that were sent and not acknowledged: 5 MB/s over a round trip of 50 ms.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
 
 mod connect;
+mod crowd;
 mod desk;
 mod faults;
 mod limits;

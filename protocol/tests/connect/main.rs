@@ -1,8 +1,8 @@
 //! CONNECT against the standards' text, against packets made up at random, and against other people's codecs.
 
-mod bytes;
+mod agreement;
 mod captured;
-mod model;
+mod draw;
 mod oracle;
 mod round_trip;
 mod vectors;

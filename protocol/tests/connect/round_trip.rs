@@ -5,7 +5,8 @@ use baton_protocol::limits;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::model::{Model, damage, damaged, model};
+use crate::draw::{damage, damaged, model};
+use crate::oracle::Model;
 
 const LIMIT: usize = limits::CONNECT_BYTES;
 

@@ -6,7 +6,7 @@ use baton_protocol::connect::{
 use baton_protocol::error::CloseCause;
 use baton_protocol::limits;
 
-use crate::bytes::{field, packet, properties, v5, v31, v311};
+use crate::oracle::bytes::{field, packet, properties, v5, v31, v311};
 
 /// Every packet here is legal.
 fn legal() -> Vec<(&'static str, Vec<u8>)> {

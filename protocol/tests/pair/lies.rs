@@ -11,7 +11,7 @@ use baton_protocol::{
 use bytes::{Bytes, BytesMut};
 use proptest::{collection::vec, prelude::*};
 
-use crate::{local::Side, world::terms};
+use crate::world::{Side, terms};
 
 const NOW: u64 = 1_000;
 const FIRST: Epoch = Epoch::FIRST;

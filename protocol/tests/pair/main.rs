@@ -1,8 +1,6 @@
 //! Two ends, a clock we hold, and tunnels that die at any byte: a plain reference beside the session halves.
 
-mod action;
+mod draw;
 mod fate;
 mod lies;
-mod local;
-mod tunnel;
 mod world;

@@ -6,11 +6,11 @@ use baton_protocol::{
     session::{AnchorSession, Half, Loss},
 };
 
-use crate::event::{NOW, common, compare, home, outputs, terms};
+use crate::event::{NOW, SEQUENCES, common, compare, home, outputs, terms};
 
 const STATES: [&str; 3] = ["attached", "detached", "closed"];
 
-const EVENTS: [&str; 25] = [
+const EVENTS: [&str; 27] = [
     "resume",
     "resume with the same epoch",
     "resume with an epoch that nobody reaches",
@@ -35,7 +35,9 @@ const EVENTS: [&str; 25] = [
     "socket broke",
     "socket can't be written",
     "gives up",
-    "both directions end",
+    "handover",
+    "a gap, resume, a gap",
+    "a byte arrives, tunnel lost, resume",
 ];
 
 fn edge() -> NodeName {
@@ -83,21 +85,11 @@ fn happen(anchor: &mut AnchorSession, event: &str) -> String {
         "resume by another edge" => {
             return resume(anchor, &good, &NodeName::new("edge-2").expect("a legal name"));
         }
-        "both directions end" => {
-            anchor.handle_eof(NOW);
-            anchor.poll_frame(100, true, NOW, &mut bytes::BytesMut::new());
-            let fin = baton_protocol::capsule::Close {
-                kind: baton_protocol::capsule::CloseKind::Fin,
-                offset: 0,
-                ack: 1,
-                reason: bytes::Bytes::new(),
-            };
-            anchor.handle_piece(Epoch(1), baton_protocol::capsule::Piece::Close(fin), NOW);
-            if anchor.shutdown_due() {
-                anchor.handle_shut_down(NOW);
-            }
+        "handover" if !anchor.closed() => {
+            *anchor = AnchorSession::restore(&anchor.snapshot(NOW), terms(), NOW).expect("restores what was saved");
         }
-        _ => common(anchor, event, Epoch(1), None),
+        "handover" => {}
+        _ => common(anchor, event, anchor.tunnel().unwrap_or(Epoch(1)), None),
     }
     String::new()
 }
@@ -106,11 +98,12 @@ fn happen(anchor: &mut AnchorSession, event: &str) -> String {
 fn every_state_and_event() {
     let mut found = Vec::new();
     for state in STATES {
-        for event in EVENTS {
+        for event in EVENTS.into_iter().chain(SEQUENCES) {
             let mut anchor = session(state);
-            let answer = happen(&mut anchor, event);
+            let answer: String = event.split(", ").map(|step| happen(&mut anchor, step)).collect();
+            let untouched = if anchor.untouched() { " untouched" } else { "" };
             let said = outputs(&mut anchor);
-            found.push(format!("{state} | {event} | {} | {answer}{said}", anchor.state()));
+            found.push(format!("{state} | {event} | {}{untouched} | {answer}{said}", anchor.state()));
         }
     }
     compare(&found, include_str!("anchor.txt"));

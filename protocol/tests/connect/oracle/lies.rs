@@ -2,17 +2,16 @@
 
 use baton_protocol::connect::{ConnectError, Fault, Level};
 
-use super::Oracle;
-use crate::bytes::{field, packet, properties, v5, v31, v311};
-use crate::model::{Model, Owned};
+use super::bytes::{field, packet, properties, v5, v31, v311};
+use super::{Model, Oracle, Owned};
 
 /// A way in which an oracle is wrong.
-pub(super) struct Lie {
-    pub(super) oracle: Oracle,
-    pub(super) what: &'static str,
+pub(crate) struct Lie {
+    pub(crate) oracle: Oracle,
+    pub(crate) what: &'static str,
     /// Whether this lie explains that the oracle's verdict on the packet isn't ours, given what we say.
-    pub(super) explains: fn(&[u8], Result<&Model, ConnectError>) -> bool,
-    pub(super) example: fn() -> Vec<u8>,
+    pub(crate) explains: fn(&[u8], Result<&Model, ConnectError>) -> bool,
+    pub(crate) example: fn() -> Vec<u8>,
 }
 
 fn fault(ours: Result<&Model, ConnectError>) -> Option<Fault> {
@@ -26,7 +25,7 @@ fn id() -> Vec<u8> {
     field("id")
 }
 
-pub(super) const LIES: &[Lie] = &[
+pub(crate) const LIES: &[Lie] = &[
     Lie {
         oracle: Oracle::Rmqtt,
         what: "takes a string with U+0000",

@@ -2,7 +2,7 @@
 
 use baton_protocol::connect::Level;
 
-use crate::model::{Model, Owned, WillModel};
+use super::{Model, Owned, WillModel};
 
 pub(super) fn from_mqttbytes_v4(connect: mqttbytes::v4::Connect) -> Model {
     let (username, password) = connect.login.map(|login| (login.username, login.password)).unzip();

@@ -9,16 +9,19 @@ use baton_protocol::{
     },
 };
 
-use super::{World, terms};
-use crate::{
+use super::{
+    World,
     local::{Local, Side},
+    terms,
     tunnel::{Attaching, Tunnel, UNKNOWN},
 };
 
 impl World {
     pub(super) fn attach(&mut self, reason: MoveReason) -> bool {
         self.keys += 1;
-        let key = SessionKey::from_bytes([self.keys; 32]);
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&self.keys.to_be_bytes());
+        let key = SessionKey::from_bytes(key);
         let (epoch, attaching) = if let Some((epoch, open)) = self.edge.begin_open(key, None, self.now) {
             (epoch, Attaching::OpenSent(open))
         } else if let Some(resume) = self.edge.begin_resume(reason, self.now) {

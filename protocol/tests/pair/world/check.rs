@@ -2,8 +2,7 @@
 
 use baton_protocol::{error::CloseCause, id::Epoch, session::Half};
 
-use super::World;
-use crate::{action::GIVE_UP, local::Side, tunnel::Tunnel};
+use super::{World, action::GIVE_UP, local::Side, tunnel::Tunnel};
 
 impl World {
     pub(super) fn close(&mut self, side: Side, cause: CloseCause, reset: bool) {
