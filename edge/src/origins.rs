@@ -242,6 +242,15 @@ impl Origins {
 
     // ---- connections
 
+    /// Those who wait on a connection whose attaches get no answer choose again, where there is another to choose: each
+    /// of those before them takes T_attach, and all of them together may take longer than the grace time.
+    pub(crate) fn disperse_mute(&self) {
+        let links = self.links.borrow();
+        if links.iter().any(|link| link.is_usable() && !link.is_mute()) {
+            links.iter().filter(|link| link.is_mute()).for_each(|link| link.disperse());
+        }
+    }
+
     fn has_room(&self, origin: usize) -> bool {
         self.links.borrow().iter().any(|link| link.origin == origin && link.has_room(SPARE_TUNNELS))
     }
@@ -255,6 +264,7 @@ impl Origins {
         self.links.borrow_mut().push(link);
         self.show_readiness();
         self.wake_stranded();
+        self.disperse_mute();
     }
 
     fn remove(&self, link: &Rc<Link>, end: &LinkEnd) {

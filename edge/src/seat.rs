@@ -180,7 +180,7 @@ impl Seat {
             self.hold_up(half, !matches!(leave, Leave::NoOrigin), now);
             return leave;
         };
-        if self.waiting.as_ref().is_some_and(|waiting| !waiting.link.is_usable()) {
+        if self.waiting.as_ref().is_some_and(|waiting| !waiting.holds()) {
             self.waiting = None;
         }
         if self.waiting.is_none() {
@@ -379,6 +379,8 @@ impl Owner for Seat {
         if how == HowEnded::TimedOut {
             flight.permission.outcome = Outcome::TimedOut;
             self.timed_out(&flight);
+            drop(flight);
+            self.house.origins.disperse_mute();
         }
     }
 

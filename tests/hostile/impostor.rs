@@ -1,7 +1,11 @@
 //! An origin that isn't ours, at one of the addresses that an edge is told of: whatever it says, clients are served
 //! through the others.
 
-use std::{cell::Cell, net::SocketAddr, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    net::SocketAddr,
+    rc::Rc,
+};
 
 use baton_drill::{stage::Stage, tier::Role};
 use baton_protocol::capsule::Solicit;
@@ -27,6 +31,8 @@ enum Manner {
     Solicits,
     /// It refuses each with this status and these headers.
     Refuses(u16, &'static [(&'static str, &'static str)]),
+    /// It takes each, and says nothing.
+    Mute,
 }
 
 /// What happens on its own thread.
@@ -35,6 +41,8 @@ struct Part {
     manner: Cell<Manner>,
     connections: Cell<u32>,
     attaches: Cell<u32>,
+    /// Attaches that it doesn't answer.
+    kept: RefCell<Vec<SendResponse<Bytes>>>,
 }
 
 /// The impostor.
@@ -44,7 +52,13 @@ struct Impostor {
 
 impl Impostor {
     fn start(address: SocketAddr, instance: String, manner: Manner) -> Self {
-        let part = Part { instance, manner: Cell::new(manner), connections: Cell::new(0), attaches: Cell::new(0) };
+        let part = Part {
+            instance,
+            manner: Cell::new(manner),
+            connections: Cell::new(0),
+            attaches: Cell::new(0),
+            kept: RefCell::default(),
+        };
         let stage = Stage::new("impostor", || part).expect("a thread");
         stage.call(move |part| async move {
             let listener = TcpListener::bind(address).await.expect("the port is kept for it");
@@ -108,7 +122,11 @@ async fn solicits(part: Rc<Part>, mut send: SendStream<Bytes>, request: Request<
 
 fn attach(part: &Part, mut respond: SendResponse<Bytes>) {
     part.attaches.set(part.attaches.get() + 1);
-    let Manner::Refuses(status, headers) = part.manner.get() else { return };
+    let (status, headers) = match part.manner.get() {
+        Manner::Refuses(status, headers) => (status, headers),
+        Manner::Mute => return part.kept.borrow_mut().push(respond),
+        Manner::Drops | Manner::Solicits => return,
+    };
     let response = Response::builder().status(status);
     let response = headers.iter().fold(response, |response, (name, value)| response.header(*name, *value));
     // Fails only for an edge that is gone.
@@ -187,5 +205,25 @@ fn one_that_refuses() {
         until(&format!("they are back after {manner:?}"), || sessions(&scene.tier, "live") == f64::from(others));
         scene.flows("they are back");
     }
+    scene.ends_unnoticed();
+}
+
+/// The only one that is there, for a while, and then one of three: who waited for it must not wait for longer than the
+/// others take to come back.
+#[test]
+fn one_that_never_answers() {
+    let (mut scene, address) = scene();
+    let impostor = Impostor::start(address, "impostor/0".into(), Manner::Mute);
+    until("it is connected to", || impostor.connections() > 0);
+    let attaches = impostor.attaches();
+    let origins = ["origin-1", "origin-2"];
+    origins.into_iter().for_each(|origin| scene.tier.kill(origin).expect("it runs"));
+    until("it is asked again and again, and nobody else", || {
+        impostor.attaches() >= attaches + 56 && sessions(&scene.tier, "live") == 0.0
+    });
+    let others = f64::from(u32::try_from(scene.others()).expect("few"));
+    origins.into_iter().for_each(|origin| scene.tier.restart(origin).expect("it comes back"));
+    until("all are back", || sessions(&scene.tier, "live") == others);
+    scene.flows("they are back");
     scene.ends_unnoticed();
 }

@@ -30,6 +30,10 @@ pub(crate) struct Link {
     slots: RefCell<Slots>,
     /// Resumes that wait for a slot, by home. Only the first of a home asks for one; whoever got one wakes the next.
     waiting: RefCell<BTreeMap<NodeName, BTreeMap<Turn, Waker>>>,
+    /// Whether the last attach that is over got no answer in time.
+    mute: Cell<bool>,
+    /// How often those who wait were sent to choose again.
+    dispersed: Cell<u64>,
 }
 
 impl Link {
@@ -41,6 +45,8 @@ impl Link {
             leave_by: Cell::new(None),
             slots: RefCell::new(Slots::new()),
             waiting: RefCell::default(),
+            mute: Cell::new(false),
+            dispersed: Cell::new(0),
         }
     }
 
@@ -74,6 +80,17 @@ impl Link {
         }
     }
 
+    /// Whether attaches here get no answer, as far as is known.
+    pub(crate) fn is_mute(&self) -> bool {
+        self.mute.get()
+    }
+
+    /// Whoever waits here chooses again.
+    pub(crate) fn disperse(&self) {
+        self.dispersed.set(self.dispersed.get() + 1);
+        self.waiting.borrow().values().flat_map(BTreeMap::values).for_each(Waker::wake_by_ref);
+    }
+
     /// Wakes the first of each home: a slot may have become free.
     fn wake_first(&self) {
         for queue in self.waiting.borrow().values() {
@@ -95,13 +112,21 @@ pub(crate) struct Waiting {
     turn: Turn,
     home: NodeName,
     place: Option<Place>,
+    /// Dispersals of the link before it came.
+    dispersed: u64,
 }
 
 impl Waiting {
     pub(crate) fn new(link: Rc<Link>, home: &NodeName, turn: Turn, waker: &Waker) -> Self {
         let place = link.slots.borrow_mut().wait(home);
         link.waiting.borrow_mut().entry(home.clone()).or_default().insert(turn, waker.clone());
-        Self { link, turn, home: home.clone(), place: Some(place) }
+        let dispersed = link.dispersed.get();
+        Self { link, turn, home: home.clone(), place: Some(place), dispersed }
+    }
+
+    /// Whether it's still worth waiting here.
+    pub(crate) fn holds(&self) -> bool {
+        self.link.is_usable() && self.dispersed == self.link.dispersed.get()
     }
 
     /// The slot, if it's this one's turn and there is one.
@@ -152,6 +177,11 @@ pub(crate) struct Permission {
 
 impl Drop for Permission {
     fn drop(&mut self) {
+        match self.outcome {
+            Outcome::TimedOut => self.link.mute.set(true),
+            Outcome::Accepted | Outcome::Answered => self.link.mute.set(false),
+            Outcome::Unreachable | Outcome::Other => {}
+        }
         let mut slots = self.link.slots.borrow_mut();
         match self.resume.take() {
             Some(permit) => slots.release(permit, self.outcome),
