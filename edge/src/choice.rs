@@ -118,6 +118,8 @@ pub struct Candidate<'a> {
     pub instance: &'a str,
     /// Connected, answered on the control stream, and below its bound of tunnels.
     pub ready: bool,
+    /// Attaches here get no answer, as far as is known.
+    pub mute: bool,
     /// The origin asked for moves. No attach starts here.
     pub solicited: bool,
     /// Tunnels that it carries.
@@ -152,7 +154,7 @@ fn rank(candidate: &Candidate<'_>, avoid: Avoid<'_>, now: Millis) -> Option<Rank
     if !candidate.ready || candidate.solicited || avoid.leaving == Some(candidate.instance) {
         return None;
     }
-    Some(match (avoid.failed == Some(candidate.origin), candidate.health.is_bad(now)) {
+    Some(match (avoid.failed == Some(candidate.origin), candidate.mute || candidate.health.is_bad(now)) {
         (false, false) => Rank::Good,
         (false, true) => Rank::Bad,
         (true, false) => Rank::Failed,

@@ -8,18 +8,12 @@ pub(crate) mod link;
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    rc::Rc,
+    rc::{Rc, Weak},
     task::{Context, Waker},
     time::Duration,
 };
 
-use baton_link::{
-    LinkEnd, Trunk, Worker,
-    control::Control,
-    rate::Rate,
-    settings::TUNNELS_PER_TRUNK,
-    trunk::{Connected, TrunkState},
-};
+use baton_link::{LinkEnd, Trunk, Worker, control::Control, rate::Rate, settings::TUNNELS_PER_TRUNK, trunk::Connected};
 use baton_process::{health::Ready, metrics::Metrics, net::Dial};
 use baton_protocol::{capsule::Solicit, id::NodeName, limits::Millis};
 use rand::{RngExt, rngs::SmallRng};
@@ -345,7 +339,7 @@ pub(crate) struct Resuming<'a> {
 
 /// Keeps a connection to one origin up that has room for more tunnels.
 async fn keep<D: Dial>(origins: Rc<Origins>, origin: usize, dial: D) {
-    let (mut backoff, mut said, mut last) = (Backoff::new(), false, None::<(Millis, Rc<TrunkState>)>);
+    let (mut backoff, mut said, mut last) = (Backoff::new(), false, None::<(Millis, Weak<Link>)>);
     loop {
         while origins.has_room(origin) {
             // There may be room because some have left since others found none.
@@ -353,7 +347,10 @@ async fn keep<D: Dial>(origins: Rc<Origins>, origin: usize, dial: D) {
             origins.wanted[origin].notified().await;
         }
         match last.take() {
-            Some((since, trunk)) if trunk.ended() && origins.worker.now() - since < LIVED => {
+            // One that is only full lives.
+            Some((since, link))
+                if origins.worker.now() - since < LIVED && !link.upgrade().is_some_and(|link| link.is_usable()) =>
+            {
                 let wait = backoff.next(&mut *origins.chance.borrow_mut()).min(REDIAL_MAX);
                 sleep(Duration::from_millis(wait)).await;
             }
@@ -368,7 +365,7 @@ async fn keep<D: Dial>(origins: Rc<Origins>, origin: usize, dial: D) {
                 let link = Rc::new(Link::new(origin, control.instance(), connected.trunk));
                 origins.add(Rc::clone(&link));
                 // Not the link: a connection ends with the last who holds it.
-                last = Some((origins.worker.now(), Rc::clone(link.trunk.state())));
+                last = Some((origins.worker.now(), Rc::downgrade(&link)));
                 spawn_local(watch(Rc::clone(&origins), link, control, connected.ended));
                 continue;
             }

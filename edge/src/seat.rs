@@ -379,8 +379,12 @@ impl Owner for Seat {
         if how == HowEnded::TimedOut {
             flight.permission.outcome = Outcome::TimedOut;
             self.timed_out(&flight);
+            let link = Rc::clone(&flight.permission.link);
+            let was_mute = link.is_mute();
             drop(flight);
-            self.house.origins.disperse_mute();
+            if link.is_mute() && !was_mute {
+                self.house.origins.disperse_mute();
+            }
         }
     }
 

@@ -1,5 +1,5 @@
-//! Faults planted on purpose, so that the model check can show that it would find them. They exist only in a build
-//! with `--cfg mutants`, which only that check makes; everywhere else [`mutant!`](macro@crate::mutant) is `false`.
+//! Faults planted on purpose, so that the model check and the simulation can show that they would find them. They exist
+//! only in a build with `--cfg mutants`, which only those make; everywhere else [`mutant!`](macro@crate::mutant) is `false`.
 
 /// Whether the named fault is planted.
 #[cfg(not(mutants))]

@@ -186,11 +186,12 @@ impl Exchange {
 
     /// What isn't as it must be now that the run is over.
     fn verdict(&self) -> Result<(), String> {
-        if self.client.get() == Some(REFUSED) && self.connects.get() > 0 {
-            return Err(format!("it was refused, and its broker got it all the same: {}", self.show()));
-        }
-        if self.excuse.borrow().is_some() || self.client.get() == Some(REFUSED) {
+        if self.excuse.borrow().is_some() {
             return Ok(());
+        }
+        if self.client.get() == Some(REFUSED) {
+            let got = || format!("it was refused, and its broker got it all the same: {}", self.show());
+            return if self.connects.get() == 0 { Ok(()) } else { Err(got()) };
         }
         let whole = |flow: &Cell<Flow>| flow.get().sent == flow.get().received;
         let (client, recorder) = (self.client.get(), self.recorder.get());
@@ -242,6 +243,13 @@ impl Book {
             }
         }
         hit.len() as u64
+    }
+
+    /// Every client is told to leave; whether all have.
+    pub(crate) fn dismiss(&self) -> bool {
+        let all = self.all();
+        all.iter().for_each(|exchange| exchange.finish(Ending::HalfClose(Party::Client)));
+        all.iter().all(|exchange| exchange.end(Party::Client).is_some())
     }
 
     /// What isn't as it must be at the end.
@@ -296,7 +304,7 @@ pub(crate) async fn client(
 fn explain(exchange: &Exchange, judge: &Judge) {
     let end = exchange.client.get();
     let expected = match (exchange.ending.get(), end) {
-        (_, Some(REFUSED)) => judge.disturbed_since(exchange.began),
+        (_, Some(REFUSED)) => judge.excuses_refusal(exchange.began),
         (Some(Ending::HalfClose(_)), Some(Seen::Eof)) => true,
         (Some(Ending::Reset(Party::Client)), Some(Seen::Left)) => true,
         (Some(Ending::Reset(Party::Broker)), Some(Seen::Reset)) => true,

@@ -83,6 +83,14 @@ impl Clients {
         }
     }
 
+    /// How many are connected.
+    pub(crate) fn connected(&self) -> usize {
+        match self {
+            Self::Bytes(book) => book.open().len(),
+            Self::Guests(guests) => guests.open().len(),
+        }
+    }
+
     /// A process is taken away; how many sessions run through it.
     pub(crate) fn taken_away(&self, node: &Node, how: Fault) -> u64 {
         let why = format!("{how:?} {}", node.name);
@@ -92,14 +100,14 @@ impl Clients {
                 let home = format!("home-{}", node.number);
                 let concerned = |exchange: &Exchange| match node.kind {
                     Kind::Edge | Kind::Origin => exchange.edge == node.host,
-                    Kind::Sidecar | Kind::Broker => Journal::home_of(&exchange.name).is_some_and(|at| at == home),
+                    Kind::Sidecar | Kind::Broker => Journal::was_opened_at(&exchange.name, &home),
                 };
                 book.taken_away(concerned, node.kind == Kind::Broker, &why)
             }
             Self::Guests(guests) => guests.excuse(
                 |guest| match node.kind {
                     Kind::Broker => true,
-                    Kind::Sidecar => Journal::home_of(&guest.user).is_none_or(|home| home == node.name),
+                    Kind::Sidecar => Journal::was_opened_at(&guest.user, &node.name),
                     Kind::Edge | Kind::Origin => guest.edge == node.host,
                 },
                 &why,
@@ -119,10 +127,7 @@ impl Clients {
     /// Everybody is told to leave; whether all have.
     pub(crate) fn dismiss(&self) -> bool {
         match self {
-            Self::Bytes(book) => book.all().iter().all(|exchange| {
-                exchange.finish(Ending::HalfClose(Party::Client));
-                exchange.end(Party::Client).is_some()
-            }),
+            Self::Bytes(book) => book.dismiss(),
             Self::Guests(guests) => guests.dismiss(),
         }
     }

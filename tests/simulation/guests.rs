@@ -12,6 +12,7 @@ use std::{
 
 use baton_drill::{
     client::{Board, Dialogue, End, Options, Pace, Publishing, State},
+    ledger::Tally,
     mqtt::{
         Qos,
         encode::{self, Will},
@@ -117,11 +118,20 @@ impl Guests {
 
     /// What isn't as it must be, of what passed between clients that kept their connection.
     pub(crate) fn verdict(&self, judge: &Judge) {
-        let all = u32::try_from(self.all.borrow().len()).unwrap_or(u32::MAX);
-        let verdict = self.board.with_ledger(|ledger| ledger.verdict_of_survivors(all));
-        if !verdict.is_clean() {
-            let fault = self.board.with_ledger(|ledger| ledger.verdict(0).first_fault);
-            judge.violated(&format!("{verdict}; first fault of all: {fault:?}"));
+        let (survivors, all) = self.board.with_ledger(|ledger| {
+            let clients = u32::try_from(self.all.borrow().len()).unwrap_or(u32::MAX);
+            (ledger.verdict_of_survivors(clients), ledger.verdict(clients))
+        });
+        if !survivors.is_clean() {
+            judge.violated(&format!(
+                "between clients that stayed: {survivors}; first fault of all: {:?}",
+                all.first_fault
+            ));
+        }
+        // Whoever goes may miss something, and gets nothing twice or late.
+        let Tally { duplicated, reordered, .. } = all.total();
+        if duplicated + reordered > 0 {
+            judge.violated(&format!("{all}"));
         }
     }
 
@@ -219,10 +229,10 @@ pub(crate) async fn place(
 fn explain(guest: &Guest, end: End, judge: &Judge) {
     let expected = match end {
         End::Left => guest.leaving.get().is_some(),
-        End::Unreachable(_) => true,
+        End::Unreachable(_) => judge.disturbed_since(guest.began),
         End::Refused(3) => {
             judge.refused();
-            judge.disturbed_since(guest.began)
+            judge.excuses_refusal(guest.began)
         }
         // A broker that waits for a CONNECT, which a fault holds up, closes in the end.
         End::Closed => !guest.ready.get() && judge.disturbed_since(guest.began),

@@ -21,6 +21,7 @@ use crate::{
     judge::Judge,
     net::{Link, Net, SimStream},
     process::Process,
+    run::judge_panics,
     tier::{Cast, Kind, Node, Size, Tier},
     totals::{Totals, gauge},
 };
@@ -54,6 +55,7 @@ struct Fleet {
 /// Plays a story to a fleet that is connected.
 fn play<F: Future<Output = ()>>(story: impl FnOnce(Herd) -> F) -> Summary {
     let size = std::env::var("HERD").map_or(SIZE, |size| size.parse().expect("HERD is a number of sessions"));
+    judge_panics();
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("no resource of ours");
     let _listening = Scribe::listen();
     runtime.block_on(LocalSet::new().run_until(async {
@@ -142,8 +144,8 @@ impl Herd {
 
     fn block(&self, one: &str, other: &str, blocked: bool) -> bool {
         let (one, other) = (self.node(one).host, self.node(other).host);
-        let there = self.tier.net.set_link(one, other, |link| link.blocked = blocked);
-        self.tier.net.set_link(other, one, |link| link.blocked = blocked) || there
+        let there = self.tier.net.set_link(one, other, |link| link.blocked = u32::from(blocked));
+        self.tier.net.set_link(other, one, |link| link.blocked = u32::from(blocked)) || there
     }
 
     async fn drain(&self, origin: &str) {

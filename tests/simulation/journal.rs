@@ -4,7 +4,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     fmt::{self, Write},
     rc::Rc,
 };
@@ -20,9 +20,6 @@ use tracing::{
 
 use crate::judge::Judge;
 
-/// Lines that are kept for a report: the last ones explain what went wrong.
-const KEPT: usize = 200;
-
 thread_local! {
     static JOURNAL: RefCell<Option<Journal>> = const { RefCell::new(None) };
 }
@@ -32,10 +29,9 @@ pub(crate) struct Journal {
     clock: Clock,
     speaker: Rc<str>,
     hash: u64,
-    lines: VecDeque<String>,
     all: bool,
     counts: BTreeMap<String, u64>,
-    homes: BTreeMap<String, String>,
+    homes: BTreeMap<String, BTreeSet<String>>,
     /// Resumes that anchors accepted in the present second, and in the busiest.
     second: (u64, u64),
     busiest: u64,
@@ -51,7 +47,6 @@ impl Journal {
             clock,
             speaker: "".into(),
             hash: 0xcbf2_9ce4_8422_2325,
-            lines: VecDeque::new(),
             all,
             counts: BTreeMap::new(),
             homes: BTreeMap::new(),
@@ -66,8 +61,8 @@ impl Journal {
     /// Ends it.
     pub(crate) fn end() -> Summary {
         let journal = JOURNAL.with_borrow_mut(Option::take).expect("it was begun on this thread");
-        let Self { hash, lines, counts, resent, busiest, .. } = journal;
-        Summary { hash, lines: lines.into(), counts, resent, busiest }
+        let Self { hash, counts, resent, busiest, .. } = journal;
+        Summary { hash, counts, resent, busiest }
     }
 
     /// Polls somebody, whose events are entered under this name.
@@ -81,9 +76,10 @@ impl Journal {
         answer
     }
 
-    /// Where the last session of a user was opened.
-    pub(crate) fn home_of(user: &str) -> Option<String> {
-        JOURNAL.with_borrow(|slot| slot.as_ref()?.homes.get(user).cloned())
+    /// Whether a session of this user was opened at this home: at several, where the answer to an open was lost.
+    pub(crate) fn was_opened_at(user: &str, home: &str) -> bool {
+        let at = |journal: &Self| journal.homes.get(user).is_some_and(|homes| homes.contains(home));
+        JOURNAL.with_borrow(|slot| slot.as_ref().is_some_and(at))
     }
 
     /// Enters a line of the run's own.
@@ -97,7 +93,7 @@ impl Journal {
         self.resent += line.resent;
         let mut fell = false;
         match &*line.event {
-            "session.open" => drop(self.homes.insert(line.user, line.home)),
+            "session.open" => drop(self.homes.entry(line.user).or_default().insert(line.home)),
             "session.resume" => {
                 let second = self.clock.now() / 1_000;
                 self.second = (second, if self.second.0 == second { self.second.1 + 1 } else { 1 });
@@ -120,10 +116,6 @@ impl Journal {
         if self.all {
             println!("{line}");
         }
-        if self.lines.len() == KEPT {
-            self.lines.pop_front();
-        }
-        self.lines.push_back(line);
     }
 }
 
@@ -132,8 +124,6 @@ impl Journal {
 pub(crate) struct Summary {
     /// Equal for equal journals.
     pub(crate) hash: u64,
-    /// The last lines.
-    pub(crate) lines: Vec<String>,
     /// How often each event was said.
     pub(crate) counts: BTreeMap<String, u64>,
     /// Bytes that were sent again after a resume.

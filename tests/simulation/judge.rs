@@ -6,7 +6,7 @@ use std::{
 };
 
 use baton_process::clock::Clock;
-use baton_protocol::limits::Millis;
+use baton_protocol::limits::{Millis, OPEN};
 use tokio::sync::Notify;
 
 use crate::journal::Journal;
@@ -98,6 +98,12 @@ impl Judge {
     /// Whether a fault was at work at any time since then.
     pub(crate) fn disturbed_since(&self, then: Millis) -> bool {
         self.at_work.get() > 0 || self.calm_since.get() >= then
+    }
+
+    /// Whether a client that began then may be told now that no server is available: a fault was at work, and T_open is
+    /// over.
+    pub(crate) fn excuses_refusal(&self, began: Millis) -> bool {
+        self.disturbed_since(began) && self.now() - began >= OPEN
     }
 
     /// A client was told that no server is available.

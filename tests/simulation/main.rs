@@ -24,7 +24,7 @@
 //! | Nr | Noticed by |
 //! |---|---|
 //! | 1 | every byte received is compared at once with the one sent (`bytes::hears`); all of them once a side has ended in order |
-//! | 2, 3, 4 | `debug_assert`s of the halves, and 1; every state: model check, `protocol/tests/pair` |
+//! | 2, 3, 4 | 1, as far as it shows; every state: model check, `protocol/tests/pair` |
 //! | 5, 7 | 1, since what a fenced tunnel still brought would be there twice; a fenced tunnel left open shows in the gauges at the end |
 //! | 6 | `journal`: the epochs that an anchor accepts for a session rise |
 //! | 8 | a client that is closed must have been told to leave, or its edge, anchor or broker have been taken away |
@@ -32,14 +32,14 @@
 //! | 10 | a recorder that gets a CONNECT twice, or one of a client that was told that no server is available |
 //! | 11 | `protocol/tests/pair/lies.rs`, `tests/hostile` |
 //! | 12, 13, 14 | not built: handover between processes |
-//! | 15 | all buffers are empty at the end |
-//! | 16 | slow readers are among the faults, and the others have to be served all the same; as a rate: `tests/process/slow.rs` |
+//! | 15 | all buffers are empty at the end; of idle sessions it isn't looked at here |
+//! | 16 | slow readers are among the faults; how others fare meanwhile: `tests/process/slow.rs` |
 //! | 17 | every session has a tunnel within 45 s after the last fault |
 //! | 18 | a drain while all else is well moves everything in order and leaves nothing (`CalmDrain`) |
 //! | 19 | `herd` |
 //! | 20 | origins come back with another ring (`RingChange`), and no session is lost by it |
-//! | 21 | `run`: no trunk ends as garbage, which is what ENHANCE_YOUR_CALM would be |
-//! | 22 | broker-sim's wills are no more than clients that were taken away (`guests`) |
+//! | 21 | `run`: no trunk ends as garbage, which is what ENHANCE_YOUR_CALM would be; RST and empty DATA aren't looked at |
+//! | 22 | broker-sim's wills are no more than clients that didn't leave in order (`guests`) |
 //! | 23 | `protocol`: a key has no text form but dots |
 //! | 24 | not built: a second version |
 //! | 25 | `protocol/tests/pair`, `fuzz` |
@@ -83,7 +83,7 @@ fn seeds() {
     print!("{sum}");
     assert!(sum.violations().is_empty(), "{}", sum.violations().join("\n"));
     if last - first + 1 >= ENOUGH {
-        for (fault, _) in fault::WEIGHTS {
+        for fault in fault::WEIGHTS.into_iter().map(|(fault, _)| fault).chain(fault::BESIDES) {
             assert!(sum.hit(fault) > 0, "{fault:?} hit nothing in all runs");
         }
         assert!(sum.work().iter().all(|count| *count >= ENOUGH), "next to nothing happened: {:?}", sum.work());
@@ -117,7 +117,6 @@ fn the_same_seed_is_the_same_run() {
     for seed in 1..=6 {
         let (one, again) = (run::run(seed, false), run::run(seed, false));
         assert_eq!(one.journal.hash, again.journal.hash, "seed {seed}");
-        assert_eq!(one.journal.lines, again.journal.lines, "seed {seed}");
         hashes.insert(one.journal.hash);
     }
     assert_eq!(hashes.len(), 6, "another seed is another run");

@@ -2,7 +2,7 @@
 
 /// Seeds within which each must be found.
 #[cfg(mutants)]
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 60;
 
 #[cfg(not(mutants))]
 mod here {
@@ -14,7 +14,7 @@ mod here {
         let flags = std::env::var("RUSTFLAGS").unwrap_or_default() + " --cfg mutants";
         let run = Command::new(env!("CARGO"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .args(["test", "--test", "simulation", "--target-dir", "target/mutants", "--"])
+            .args(["test", "--locked", "--test", "simulation", "--target-dir", "target/mutants", "--"])
             .args(["--exact", "mutants::there::each_is_found", "--nocapture"])
             .env("RUSTFLAGS", flags)
             .output()
@@ -33,23 +33,23 @@ mod there {
     use baton_protocol::mutant::{Mutant, PLANTED};
 
     use super::SEEDS;
-    use crate::run::run;
+    use crate::run::{Outcome, run};
 
-    /// Faults that a whole tier without a handover can show.
-    const SHOWN: [Mutant; 5] = [
-        Mutant::AckCheckedAgainstNxt,
-        Mutant::NoFencing,
-        Mutant::FreeOnSend,
-        Mutant::AckOnReceipt,
-        Mutant::ResumeAtRequestOffset,
-    ];
+    /// Faults that show in a whole tier within some seeds. The others take a rarer order of events, or a handover: the model
+    /// check finds them.
+    const SHOWN: [Mutant; 3] = [Mutant::FreeOnSend, Mutant::AckOnReceipt, Mutant::FencedTunnelLeftOpen];
+
+    fn found(planted: Mutant) -> Option<Outcome> {
+        PLANTED.store(planted as u8, Ordering::Relaxed);
+        (1..=SEEDS).map(|seed| run(seed, false)).find(|outcome| !outcome.violations.is_empty())
+    }
 
     #[test]
     fn each_is_found() {
+        let sound = found(Mutant::Sound);
+        assert!(sound.is_none(), "without a planted fault: {:?}", sound.map(|outcome| outcome.violations));
         for planted in SHOWN {
-            PLANTED.store(planted as u8, Ordering::Relaxed);
-            let found = (1..=SEEDS).map(|seed| run(seed, false)).find(|outcome| !outcome.violations.is_empty());
-            let found = found.unwrap_or_else(|| panic!("{planted:?} isn't found within {SEEDS} seeds"));
+            let found = found(planted).unwrap_or_else(|| panic!("{planted:?} isn't found within {SEEDS} seeds"));
             println!("planted {planted:?}: found by seed {}: {}", found.seed, found.violations[0]);
         }
     }

@@ -35,7 +35,8 @@ struct Body {
     name: Rc<str>,
     /// Its tasks; none once it is over.
     tasks: Option<LocalSet>,
-    stopped: bool,
+    /// How often it was stopped and not continued.
+    stopped: u32,
     waker: Option<Waker>,
     exit: Rc<RefCell<Option<Exit>>>,
 }
@@ -53,7 +54,7 @@ impl Process {
         tasks.spawn_local(async move {
             *ended.borrow_mut() = Some(worker.await.expect("a simulated listener doesn't fail"));
         });
-        let body = Body { name: net.name(host).into(), tasks: Some(tasks), stopped: false, waker: None, exit };
+        let body = Body { name: net.name(host).into(), tasks: Some(tasks), stopped: 0, waker: None, exit };
         let body = Rc::new(RefCell::new(body));
         spawn_local(Life { net: net.clone(), host, body: Rc::clone(&body) });
         Self { net: net.clone(), host, body, phases, metrics }
@@ -61,13 +62,13 @@ impl Process {
 
     /// As SIGSTOP does. The kernel goes on.
     pub(crate) fn stop(&self) {
-        self.body.borrow_mut().stopped = true;
+        self.body.borrow_mut().stopped += 1;
     }
 
-    /// As SIGCONT does.
+    /// As SIGCONT does, for whoever stopped it; one that was started since then isn't stopped.
     pub(crate) fn go_on(&self) {
         let mut body = self.body.borrow_mut();
-        body.stopped = false;
+        body.stopped = body.stopped.saturating_sub(1);
         body.waker.take().into_iter().for_each(Waker::wake);
     }
 
@@ -119,7 +120,7 @@ impl Future for Life {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut body = self.body.borrow_mut();
         body.waker = Some(cx.waker().clone());
-        if body.stopped {
+        if body.stopped > 0 && body.tasks.is_some() {
             return Poll::Pending;
         }
         let Body { name, tasks, .. } = &mut *body;

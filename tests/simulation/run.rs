@@ -24,8 +24,8 @@ use crate::{
 const FAULTS: u64 = 60_000;
 /// Clients of a run.
 const CLIENTS: u32 = 20;
-/// Virtual time in which every session must have a tunnel once nothing is wrong any more: an attach that a fault has cost
-/// its full T_attach, and the longest backoff.
+/// Virtual time in which every session must have a tunnel once nothing is wrong any more: two attaches in a row that a
+/// fault has cost their full T_attach (20 s each at most), and the longest backoff (5 s).
 const RECOVERY: Duration = Duration::from_secs(45);
 /// Virtual time in which everybody must have left: 400 kB to a slow reader are under way.
 const LEAVING: Duration = Duration::from_secs(120);
@@ -59,7 +59,7 @@ pub(crate) fn run(seed: u64, all: bool) -> Outcome {
 }
 
 /// A panic of a task is a violation: a real process would abort.
-fn judge_panics() {
+pub(crate) fn judge_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let usual = std::panic::take_hook();
@@ -126,8 +126,10 @@ fn tier(clock: Clock, chance: &mut SmallRng) -> Tier {
 /// Nothing is wrong any more: every session is live again, everybody leaves, and nothing is left.
 async fn ending(tier: &Tier, clients: &Clients, judge: &Judge) {
     let all_live = || {
-        let numbers = tier.of(Kind::Edge).filter_map(Node::metrics);
-        numbers.map(|metrics| gauge(&metrics, "baton_sessions") - gauge(&metrics, "baton_tunnels")).sum::<u64>() == 0
+        tier.of(Kind::Edge).filter_map(Node::metrics).all(|metrics| {
+            let (sessions, tunnels) = (gauge(&metrics, "baton_sessions"), gauge(&metrics, "baton_tunnels"));
+            sessions == tunnels
+        })
     };
     if !until(RECOVERY, all_live).await {
         return judge.violated(&format!("sessions have no tunnel {RECOVERY:?} after the last fault"));

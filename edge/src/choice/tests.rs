@@ -11,7 +11,7 @@ fn failing(times: u32, now: Millis) -> Health {
 
 fn idle(origin: usize, health: &Health) -> Candidate<'_> {
     let instance = ["origin-0/a", "origin-1/a", "origin-2/a", "origin-3/a"][origin];
-    Candidate { origin, instance, ready: true, solicited: false, tunnels: 0, attaching: 0, health }
+    Candidate { origin, instance, ready: true, mute: false, solicited: false, tunnels: 0, attaching: 0, health }
 }
 
 /// How often each of the candidates is chosen in 1,000 draws.
@@ -107,9 +107,12 @@ fn who_is_left() {
     let closed = Candidate { ready: false, ..a };
     let leaving = Avoid { failed: None, leaving: Some(a.instance) };
     let chosen = |candidates: &[_], avoid| shares(candidates, avoid, 0).iter().map(|n| *n > 0).collect::<Vec<_>>();
-    let table: [(&str, &[Candidate<'_>], Avoid<'_>, &[bool]); 11] = [
+    let mute = Candidate { mute: true, ..a };
+    let table: [(&str, &[Candidate<'_>], Avoid<'_>, &[bool]); 13] = [
         ("nobody", &[], failed(0), &[]),
         ("equals share", &[a, c], Avoid::default(), &[true, true]),
+        ("mute, with others", &[mute, c], Avoid::default(), &[false, true]),
+        ("mute, and no other", &[mute], Avoid::default(), &[true]),
         ("bad, with others", &[a, b, c], Avoid::default(), &[true, false, true]),
         ("bad, alone", &[b], Avoid::default(), &[true]),
         ("failed, with others", &[a, c], failed(0), &[false, true]),

@@ -19,6 +19,10 @@ use crate::{
 /// as they came.
 pub(crate) type Turn = (u8, u64);
 
+/// Attaches in a row without an answer that make a connection mute. The origin itself answers for a home that it can't
+/// reach; a few of one home's may time out together just before it does.
+const MUTE: u32 = 4;
+
 /// A connection to an origin, shared by the sessions on it.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -30,8 +34,8 @@ pub(crate) struct Link {
     slots: RefCell<Slots>,
     /// Resumes that wait for a slot, by home. Only the first of a home asks for one; whoever got one wakes the next.
     waiting: RefCell<BTreeMap<NodeName, BTreeMap<Turn, Waker>>>,
-    /// Whether the last attach that is over got no answer in time.
-    mute: Cell<bool>,
+    /// Attaches in a row that got no answer in time.
+    unanswered: Cell<u32>,
     /// How often those who wait were sent to choose again.
     dispersed: Cell<u64>,
 }
@@ -45,7 +49,7 @@ impl Link {
             leave_by: Cell::new(None),
             slots: RefCell::new(Slots::new()),
             waiting: RefCell::default(),
-            mute: Cell::new(false),
+            unanswered: Cell::new(0),
             dispersed: Cell::new(0),
         }
     }
@@ -73,6 +77,7 @@ impl Link {
             origin: self.origin,
             instance: &self.instance,
             ready: self.has_room(0),
+            mute: self.is_mute(),
             solicited: !self.is_usable(),
             tunnels: u32::try_from(self.trunk.state().tunnels()).unwrap_or(u32::MAX),
             attaching: self.slots.borrow().attaching(),
@@ -80,9 +85,9 @@ impl Link {
         }
     }
 
-    /// Whether attaches here get no answer, as far as is known.
+    /// Whether attaches here get no answer, whatever home they are for.
     pub(crate) fn is_mute(&self) -> bool {
-        self.mute.get()
+        self.unanswered.get() >= MUTE
     }
 
     /// Whoever waits here chooses again.
@@ -178,9 +183,9 @@ pub(crate) struct Permission {
 impl Drop for Permission {
     fn drop(&mut self) {
         match self.outcome {
-            Outcome::TimedOut => self.link.mute.set(true),
-            Outcome::Accepted | Outcome::Answered => self.link.mute.set(false),
-            Outcome::Unreachable | Outcome::Other => {}
+            Outcome::TimedOut => self.link.unanswered.set(self.link.unanswered.get().saturating_add(1)),
+            Outcome::Accepted | Outcome::Answered | Outcome::Unreachable => self.link.unanswered.set(0),
+            Outcome::Other => {}
         }
         let mut slots = self.link.slots.borrow_mut();
         match self.resume.take() {

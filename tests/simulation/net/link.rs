@@ -9,8 +9,8 @@ pub(crate) struct Link {
     pub(crate) latency: Millis,
     /// Up to so many milliseconds more.
     pub(crate) jitter: Millis,
-    /// Nothing arrives.
-    pub(crate) blocked: bool,
-    /// No new connection arrives.
-    pub(crate) no_new: bool,
+    /// Faults for which nothing arrives.
+    pub(crate) blocked: u32,
+    /// Faults for which no new connection arrives.
+    pub(crate) no_new: u32,
 }

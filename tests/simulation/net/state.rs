@@ -117,7 +117,7 @@ impl State {
     pub(super) fn is_blocked(&self, from: Host, to: Host, what: &What) -> bool {
         let powered = |host: Host| self.hosts[usize::from(host.0)].powered;
         let link = self.link(from, to);
-        link.blocked || (link.no_new && *what == What::Syn) || !powered(from) || !powered(to)
+        link.blocked > 0 || (link.no_new > 0 && *what == What::Syn) || !powered(from) || !powered(to)
     }
 
     /// Sends something from one end to the other.
