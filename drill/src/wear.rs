@@ -150,7 +150,10 @@ impl Course {
         let links = tier.proxies_to_origins("edge-1")?;
         tier.start_all()?;
         tier.until("home-1", PATIENCE, "its broker is up", |samples| samples.total("baton_broker_up", &[]) == 1.0)?;
-        Ok(Self { tier, links, waves: 0, suffered: Vec::new() })
+        let mut course = Self { tier, links, waves: 0, suffered: Vec::new() };
+        // An edge is ready with one of its origins.
+        course.until_linked()?;
+        Ok(course)
     }
 
     /// Whoever comes: each connects, hears from its partner, and goes.
