@@ -33,7 +33,7 @@ const RESUMES: u64 = 20_000;
 /// Clients that connect in a virtual second.
 const ARRIVALS: u32 = 2_500;
 /// Sessions where nobody asks for others: what CI has the time for.
-const SIZE: u32 = 10_000;
+const SIZE: u32 = 5_000;
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 

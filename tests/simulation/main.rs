@@ -67,7 +67,7 @@ use std::sync::{
 use sum::Sum;
 
 /// Seeds that are played where nobody asks for others.
-const SEEDS: &str = "1-160";
+const SEEDS: &str = "1-120";
 /// Runs from which on everything that can happen must have happened.
 const ENOUGH: u64 = 100;
 

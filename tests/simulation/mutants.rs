@@ -2,7 +2,7 @@
 
 /// Seeds within which each must be found.
 #[cfg(mutants)]
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 40;
 
 #[cfg(not(mutants))]
 mod here {
