@@ -103,6 +103,9 @@ fn play(first: u64, last: u64, all: bool) -> Sum {
                         return;
                     }
                     let outcome = run::run(seed, all);
+                    if !outcome.violations.is_empty() {
+                        eprintln!("seed {seed}: {}", outcome.violations.join("\n    "));
+                    }
                     sum.lock().expect("nobody panics with it").add(outcome);
                 }
             });
