@@ -294,7 +294,12 @@ pub(crate) async fn client(
             Ok([0x20, 2, 0, 0]) => play(stream, Party::Client, &exchange, &judge, &mut chance).await,
             Ok([0x20, 2, 0, _]) => exchange.ended(Party::Client, REFUSED),
             Ok(answer) => judge.violated(&format!("{}: {answer:02x?} in place of a CONNACK", exchange.name)),
-            Err(error) => exchange.ended(Party::Client, seen(&error)),
+            Err(error) => {
+                exchange.ended(Party::Client, seen(&error));
+                if judge.excuses_beginner(exchange.edge, &exchange.name, exchange.began) {
+                    exchange.excuse("its edge or its broker has gone");
+                }
+            }
         }
         explain(&exchange, &judge);
     }

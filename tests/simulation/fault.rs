@@ -280,6 +280,8 @@ impl Director {
         self.judge.disturb(true);
         let connections = self.tier.net.connections(node.host) as u64;
         let hit = if kind == Kind::Origin { connections } else { self.clients.taken_away(node, fault) };
+        let home = matches!(kind, Kind::Sidecar | Kind::Broker).then(|| format!("home-{}", node.number));
+        self.judge.takes(node.host, home);
         self.note(fault, hit > 0, &node.name);
         match fault {
             Fault::PowerOrigin => drop(node.with(Process::power_off)),
@@ -316,6 +318,7 @@ impl Director {
         let sets = changes.then(|| format!("origin.ring.seed={}", self.draw(|chance| chance.random_range(1..99))));
         Journal::note(format_args!("STARTS {}", node.name));
         self.tier.start(node, sets.as_slice());
+        self.judge.gives_back(node.host);
     }
 
     async fn drain_origin(&self) {

@@ -236,6 +236,7 @@ fn explain(guest: &Guest, end: End, judge: &Judge) {
         }
         // A broker that waits for a CONNECT, which a fault holds up, closes in the end.
         End::Closed => !guest.ready.get() && judge.disturbed_since(guest.began),
+        End::Reset => !guest.ready.get() && judge.excuses_beginner(guest.edge, &guest.user, guest.began),
         _ => false,
     };
     if !expected && guest.excuse.borrow().is_none() {

@@ -9,10 +9,19 @@ use baton_process::clock::Clock;
 use baton_protocol::limits::{Millis, OPEN};
 use tokio::sync::Notify;
 
-use crate::journal::Journal;
+use crate::{journal::Journal, net::Host};
 
 thread_local! {
     static JUDGE: RefCell<Option<Rc<Judge>>> = const { RefCell::new(None) };
+}
+
+/// A process that was taken away.
+struct Away {
+    host: Host,
+    /// The home that goes with it.
+    home: Option<String>,
+    /// When another took its place.
+    until: Option<Millis>,
 }
 
 /// The judge of a run.
@@ -24,6 +33,7 @@ pub(crate) struct Judge {
     /// Faults at work now, and when the last one ended.
     at_work: Cell<u32>,
     calm_since: Cell<Millis>,
+    away: RefCell<Vec<Away>>,
     refused: Cell<u64>,
 }
 
@@ -37,6 +47,7 @@ impl Judge {
             closing: Cell::new(false),
             at_work: Cell::new(0),
             calm_since: Cell::new(0),
+            away: RefCell::default(),
             refused: Cell::new(0),
         });
         JUDGE.set(Some(Rc::clone(&judge)));
@@ -98,6 +109,30 @@ impl Judge {
     /// Whether a fault was at work at any time since then.
     pub(crate) fn disturbed_since(&self, then: Millis) -> bool {
         self.at_work.get() > 0 || self.calm_since.get() >= then
+    }
+
+    /// A process is taken away, and with it this home.
+    pub(crate) fn takes(&self, host: Host, home: Option<String>) {
+        self.away.borrow_mut().push(Away { host, home, until: None });
+    }
+
+    /// Another process takes its place.
+    pub(crate) fn gives_back(&self, host: Host) {
+        let now = self.now();
+        self.away.borrow_mut().iter_mut().filter(|away| away.host == host).for_each(|away| {
+            away.until.get_or_insert(now);
+        });
+    }
+
+    /// Whether a client that began then, and was closed before it got a CONNACK, was closed by its edge or its broker having
+    /// gone: the kernel of an edge that is told to leave takes connections until its process comes to that, and a session
+    /// may be opened on a connection whose broker has just died.
+    pub(crate) fn excuses_beginner(&self, edge: Host, user: &str, began: Millis) -> bool {
+        let concerns = |away: &Away| {
+            let home = || away.home.as_ref().is_some_and(|home| Journal::was_opened_at(user, home));
+            away.until.is_none_or(|until| until >= began) && (away.host == edge || home())
+        };
+        self.away.borrow().iter().any(concerns)
     }
 
     /// Whether a client that began then may be told now that no server is available: a fault was at work, and T_open is
