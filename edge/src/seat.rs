@@ -29,6 +29,7 @@ use baton_protocol::{
         edge::{Attached, MoveReason},
     },
 };
+use rand::RngExt;
 use tokio::{sync::Notify, time::Sleep};
 use tracing::debug;
 
@@ -329,8 +330,10 @@ impl Seat {
         half.handle_refused(attempt.epoch(), refused, now);
         match verdict {
             Verdict::Wait(wait) => {
-                // Nothing failed: the same origin may be asked again.
-                self.fail(origin, now, Some(wait.clamp(1, limits::RETRY_AFTER_MAX)));
+                // Nothing failed: the same origin may be asked again, by those whom it told so together one by one.
+                let wait = wait.clamp(1, limits::RETRY_AFTER_MAX);
+                let later = self.house.origins.chance.borrow_mut().random_range(0..=wait / 2);
+                self.fail(origin, now, Some(wait + later));
                 self.failed = None;
             }
             _ => self.fail(origin, now, None),
