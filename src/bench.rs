@@ -3,6 +3,7 @@
 //! A bench starts its own tier of processes of this very program, says what it set up, shows what it saw in a table,
 //! and ends with a line for each figure: what came out, what it had to be, met or missed.
 
+mod broker;
 mod chaos;
 mod cpu;
 mod endurance;
@@ -35,6 +36,8 @@ pub(crate) enum Bench {
     Memory(memory::Options),
     /// What a message costs edge and origin in processor time, beside two TCP hops of HAProxy
     Cpu(cpu::Options),
+    /// What broker-sim carries, beside mosquitto, without a tier
+    Broker(broker::Options),
     /// What connects, moves and restarts by the thousand leave behind: nothing
     Resources(resources::Options),
     /// How fast large payloads pass over a long way, with the window that a session has
@@ -49,6 +52,7 @@ pub(crate) fn run(bench: Bench) -> ExitCode {
         Bench::Moves(options) => moves::run(&options),
         Bench::Memory(options) => memory::run(&options),
         Bench::Cpu(options) => cpu::run(&options),
+        Bench::Broker(options) => broker::run(&options),
         Bench::Resources(options) => resources::run(&options),
         Bench::Payload(options) => payload::run(&options),
     });
