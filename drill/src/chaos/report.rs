@@ -48,8 +48,8 @@ pub struct Report {
     pub explained: u64,
     /// Messages received.
     pub messages: u64,
-    /// The greatest part of what was allowed that a wait for a message came to, in hundredths.
-    pub fullest: u64,
+    /// The most of a wait for a message that no fault accounts for.
+    pub unexplained: Duration,
     /// Moves at the edges that are never killed: planned, broken.
     pub moves: (f64, f64),
     seed: u64,
@@ -87,11 +87,12 @@ impl Report {
         };
         let lines = groups.iter().map(line).collect();
         let explained = groups.iter().map(|group| group.findings.explained).sum();
-        let fullest = groups.iter().map(|group| group.findings.fullest).max().unwrap_or(0);
+        let unexplained = groups.iter().map(|group| group.findings.unexplained).max().unwrap_or(0);
+        let unexplained = Duration::from_millis(unexplained);
         let messages = groups.iter().map(|group| group.report.verdict.total().received).sum();
         let violations =
             wrong.into_iter().chain(groups.into_iter().flat_map(|group| group.findings.violations)).collect();
-        Self { tallies, violations, explained, messages, fullest, moves, seed: plan.seed, took, groups: lines }
+        Self { tallies, violations, explained, messages, unexplained, moves, seed: plan.seed, took, groups: lines }
     }
 }
 
@@ -105,13 +106,14 @@ impl fmt::Display for Report {
         self.groups.iter().try_for_each(|group| writeln!(f, "{group}"))?;
         let played: u32 = self.tallies.values().map(|tally| tally.played).sum();
         let (planned, broken) = self.moves;
-        let Self { violations, explained, messages, fullest, seed, took, .. } = self;
+        let Self { violations, explained, messages, unexplained, seed, took, .. } = self;
         writeln!(
             f,
             "seed {seed}: {played} faults in {:.0} s, {planned} planned and {broken} broken moves at two of the edges, \
-             {messages} messages, {explained} connections lost or refused as they had to be, no wait over {fullest} % of \
-             its budget, {} violations",
+             {messages} messages, {explained} connections lost or refused as they had to be, of no wait more than {:.2} s \
+             unexplained, {} violations",
             took.as_secs_f64(),
+            unexplained.as_secs_f64(),
             violations.len()
         )?;
         violations.iter().try_for_each(|violation| writeln!(f, "VIOLATION: {violation}"))
