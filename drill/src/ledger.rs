@@ -66,6 +66,7 @@ pub struct Ledger {
     ended: BTreeMap<u32, Dropped>,
     heard: HashMap<u32, u64>,
     gaps: Vec<Gap>,
+    gaps_beyond: u64,
     latency: Histogram<u64>,
     window: Histogram<u64>,
     totals: Totals,
@@ -96,6 +97,7 @@ impl Default for Ledger {
             ended: BTreeMap::new(),
             heard: HashMap::new(),
             gaps: Vec::new(),
+            gaps_beyond: 0,
             latency: histogram(),
             window: histogram(),
             totals: Totals::default(),
@@ -166,8 +168,13 @@ impl Ledger {
 
     fn hear(&mut self, receiver: u32, now: u64) {
         let from = self.heard.insert(receiver, now).unwrap_or(now);
-        if now.saturating_sub(from) >= GAP && self.gaps.len() < GAPS_KEPT {
+        if now.saturating_sub(from) < GAP {
+            return;
+        }
+        if self.gaps.len() < GAPS_KEPT {
             self.gaps.push(Gap { receiver, from, to: now });
+        } else {
+            self.gaps_beyond += 1;
         }
     }
 
@@ -188,9 +195,14 @@ impl Ledger {
         &self.ended
     }
 
-    /// The gaps so far, in the order in which they ended.
+    /// The gaps so far, in the order in which they ended, up to a million.
     pub fn gaps(&self) -> &[Gap] {
         &self.gaps
+    }
+
+    /// How many gaps there were beyond those.
+    pub fn gaps_beyond(&self) -> u64 {
+        self.gaps_beyond
     }
 
     /// Sums so far.
@@ -352,6 +364,13 @@ mod tests {
         ledger.dropped(1, "reset", 3_000 + 4 * GAP);
         ledger.received(1, Some(STREAM.topic), &payload(STREAM, 3), 3_000 + 9 * GAP);
         assert_eq!(ledger.gaps().len(), 1);
+    }
+
+    #[test]
+    fn gaps_that_are_not_kept_are_counted() {
+        let mut ledger = Ledger::default();
+        (0..).step_by(usize::try_from(GAP).unwrap()).take(GAPS_KEPT + 4).for_each(|now| ledger.hear(1, now));
+        assert_eq!((ledger.gaps().len(), ledger.gaps_beyond()), (GAPS_KEPT, 3));
     }
 
     #[test]

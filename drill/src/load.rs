@@ -217,6 +217,8 @@ pub struct Report {
     pub ended: Vec<(u32, Dropped)>,
     /// Long waits for a message.
     pub gaps: Vec<Gap>,
+    /// How many there were beyond those.
+    pub gaps_beyond: u64,
 }
 
 impl fmt::Display for Report {
@@ -270,6 +272,7 @@ impl Cast {
                 survivors: ledger.verdict_of_survivors(self.plan.survivors(ledger)),
                 ended: ledger.ended().iter().map(|(number, dropped)| (*number, *dropped)).collect(),
                 gaps: ledger.gaps().to_vec(),
+                gaps_beyond: ledger.gaps_beyond(),
             }
         });
         self.clients.borrow().iter().for_each(Client::leave);

@@ -57,8 +57,8 @@ pub(crate) async fn serve<S: Stream>(house: Rc<House>, rules: Rc<Rules>, mut str
         Ok(received) => received,
         Err(Unfit { cause, answer, why }) => {
             metrics.client_closed(cause);
-            if house.refusals.borrow_mut().admit(house.origins.worker.now()).is_ok() {
-                info!(event = "client.refused", client = %peer, %cause, why);
+            if let Some(suppressed) = house.refusals.borrow_mut().shows(cause, house.origins.worker.now()) {
+                info!(event = "client.refused", client = %peer, %cause, why, suppressed);
             }
             return farewell(stream, answer).await;
         }

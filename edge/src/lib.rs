@@ -12,7 +12,7 @@
 
 use std::{cell::RefCell, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
-use baton_link::{Worker, budget::Budget, rate::Rate};
+use baton_link::{Worker, budget::Budget};
 use baton_process::{
     env::Env,
     net::{Dial, Listen},
@@ -34,6 +34,7 @@ mod client;
 mod config;
 mod origins;
 pub mod pacing;
+mod refusals;
 mod seat;
 
 pub use config::Config;
@@ -42,9 +43,6 @@ use crate::{client::Rules, origins::Origins, seat::House};
 
 /// Time for sessions to leave after SIGTERM, by default.
 const DRAIN: Duration = Duration::from_secs(30);
-
-/// Clients a second that can't be served and are worth a line each.
-const REFUSALS_SHOWN: u32 = 50;
 
 /// Runs an edge until it has drained: takes clients from `listener`, reaches origins through `dial`.
 ///
@@ -87,7 +85,7 @@ pub async fn run<L: Listen, D: Dial>(config: Config, env: Env, listener: L, dial
         secrets: RefCell::new(env.secrets),
         dcr: config.dcr,
         show: env.shared.log.user_id,
-        refusals: RefCell::new(Rate::new(REFUSALS_SHOWN)),
+        refusals: RefCell::default(),
         closing: false.into(),
         closed: Notify::new(),
     });

@@ -11,7 +11,6 @@ use std::{
 use baton_link::{
     Owner,
     drive::Event,
-    rate::Rate,
     tunnel::{Answer, Attempt},
 };
 use baton_process::{
@@ -37,6 +36,7 @@ use crate::{
     backoff::Backoff,
     origins::{Leave, Link, Origins, Permission, Resuming, Waiting},
     pacing::Outcome,
+    refusals::Refusals,
 };
 
 /// What every session of an edge goes by.
@@ -46,9 +46,7 @@ pub(crate) struct House {
     pub(crate) secrets: RefCell<Secrets>,
     pub(crate) dcr: bool,
     pub(crate) show: UserShow,
-    /// Clients that can't be served and get a line in the log. The others only count: sessions are paced, and whoever
-    /// only connects isn't.
-    pub(crate) refusals: RefCell<Rate>,
+    pub(crate) refusals: RefCell<Refusals>,
     /// The process ends and no successor takes the sessions.
     pub(crate) closing: Cell<bool>,
     /// Tells so those that have no session yet.

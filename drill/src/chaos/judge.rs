@@ -97,6 +97,9 @@ pub(super) fn judge(cohort: &Cohort, report: &Report, offset: u64, played: &[Pla
     if !report.survivors.is_clean() || whole.duplicated + whole.reordered + report.verdict.strays > 0 {
         findings.violations.push(format!("{name}: of those that weren't cut off: {}; all: {report}", report.survivors));
     }
+    if report.gaps_beyond > 0 {
+        findings.violations.push(format!("{name}: {} waits for a message weren't looked at", report.gaps_beyond));
+    }
     let lost: BTreeMap<u32, Dropped> = report.ended.iter().copied().collect();
     let run = |micros: u64| (offset + micros) / 1_000;
     for (number, dropped) in &lost {
@@ -193,6 +196,7 @@ mod tests {
             survivors: ledger.verdict_of_survivors(1),
             ended: drops.iter().map(|(number, at)| (*number, Dropped { how: "reset", at: at * 1_000 })).collect(),
             gaps: gaps.iter().map(gap).collect(),
+            gaps_beyond: 0,
         }
     }
 
