@@ -66,6 +66,7 @@ pub struct Ledger {
     ended: BTreeMap<u32, Dropped>,
     heard: HashMap<u32, u64>,
     gaps: Vec<Gap>,
+    gaps_kept: usize,
     gaps_beyond: u64,
     latency: Histogram<u64>,
     window: Histogram<u64>,
@@ -97,6 +98,7 @@ impl Default for Ledger {
             ended: BTreeMap::new(),
             heard: HashMap::new(),
             gaps: Vec::new(),
+            gaps_kept: GAPS_KEPT,
             gaps_beyond: 0,
             latency: histogram(),
             window: histogram(),
@@ -171,7 +173,7 @@ impl Ledger {
         if now.saturating_sub(from) < GAP {
             return;
         }
-        if self.gaps.len() < GAPS_KEPT {
+        if self.gaps.len() < self.gaps_kept {
             self.gaps.push(Gap { receiver, from, to: now });
         } else {
             self.gaps_beyond += 1;
@@ -368,9 +370,9 @@ mod tests {
 
     #[test]
     fn gaps_that_are_not_kept_are_counted() {
-        let mut ledger = Ledger::default();
-        (0..).step_by(usize::try_from(GAP).unwrap()).take(GAPS_KEPT + 4).for_each(|now| ledger.hear(1, now));
-        assert_eq!((ledger.gaps().len(), ledger.gaps_beyond()), (GAPS_KEPT, 3));
+        let mut ledger = Ledger { gaps_kept: 2, ..Ledger::default() };
+        (0..6).for_each(|nth| ledger.hear(1, nth * GAP));
+        assert_eq!((ledger.gaps().len(), ledger.gaps_beyond()), (2, 3));
     }
 
     #[test]
