@@ -2,7 +2,10 @@
 
 use std::{cell::Cell, net::SocketAddr, rc::Rc, sync::Arc};
 
-use baton_link::trunk::{self, LinkEnd, TrunkState};
+use baton_link::{
+    control::asks_for,
+    trunk::{self, LinkEnd, TrunkState},
+};
 use baton_process::{
     metrics::AttachKind,
     net::{Listen, Stream},
@@ -86,7 +89,11 @@ fn attach<B: Backend>(
 ) -> bool {
     let counted = trunk.count();
     let edge = edge_of(&request);
-    match Attach::from_request(&request) {
+    let read = match asks_for(&request, attach::TUNNEL) {
+        true => Attach::from_request(&request),
+        false => Err(attach::Malformed(":protocol")),
+    };
+    match read {
         Ok(Attach::Resume(resume)) => {
             home.resume(Arrival { resume, edge, body: request.into_body(), respond, counted });
         }

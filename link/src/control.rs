@@ -7,12 +7,13 @@ use baton_protocol::{
     id::NodeName,
 };
 use bytes::{Bytes, BytesMut};
-use h2::{RecvStream, SendStream, server::SendResponse};
+use h2::{RecvStream, SendStream, ext::Protocol, server::SendResponse};
 use http::{HeaderValue, Method, Request, Response};
+use tokio::task::{JoinHandle, spawn_local};
 
 use crate::{
     trunk::{LinkEnd, Trunk},
-    tunnel::linger,
+    tunnel::{discard, linger_with},
 };
 
 /// Bytes of an instance's name that are believed.
@@ -93,7 +94,8 @@ impl Control {
 pub struct Controlled {
     edge: Option<NodeName>,
     send: SendStream<Bytes>,
-    recv: RecvStream,
+    /// Version 1 has no word for an edge to say here; what a later one says is skipped, as unknown capsules are.
+    listening: JoinHandle<()>,
 }
 
 /// Whether a request asks for a control stream.
@@ -109,7 +111,7 @@ impl Controlled {
         let instance = HeaderValue::from_str(instance).expect("an instance is made of a node's name and hex digits");
         response.headers_mut().insert(header::INSTANCE, instance);
         let send = respond.send_response(response, false).ok()?;
-        Some(Self { edge, send, recv: request.into_body() })
+        Some(Self { edge, send, listening: spawn_local(discard(request.into_body())) })
     }
 
     /// Who the edge says it is.
@@ -130,7 +132,16 @@ impl Controlled {
     pub fn end(mut self) {
         // Fails only for an edge that is gone.
         if self.send.send_data(Bytes::new(), true).is_ok() {
-            tokio::task::spawn_local(linger(self.recv));
+            spawn_local(async move {
+                linger_with(&mut self.listening).await;
+                self.listening.abort();
+            });
         }
     }
+}
+
+/// Whether a request is an extended CONNECT (RFC 8441) for this protocol.
+pub fn asks_for<T>(request: &Request<T>, protocol: &str) -> bool {
+    let named = request.extensions().get::<Protocol>();
+    request.method() == Method::CONNECT && named.is_some_and(|named| named.as_str() == protocol)
 }

@@ -139,15 +139,22 @@ impl Tunnel {
 }
 
 /// Listens to the other end's direction of a stream that ours was ended of, for [`LINGER`] at most.
-pub(crate) async fn linger(mut recv: RecvStream) {
-    let ended = timeout(LINGER, async {
-        while let Some(Ok(data)) = recv.data().await {
-            // Fails only for a stream that is gone.
-            let _ = recv.flow_control().release_capacity(data.len());
-        }
-    });
-    if ended.await.is_err() {
+pub(crate) async fn linger(recv: RecvStream) {
+    linger_with(discard(recv)).await;
+}
+
+/// As [`linger`], where somebody listens already.
+pub(crate) async fn linger_with(listening: impl Future) {
+    if timeout(LINGER, listening).await.is_err() {
         tracing::debug!(event = "stream.lingered", "the other end left a stream open");
+    }
+}
+
+/// Takes whatever comes until the stream ends.
+pub(crate) async fn discard(mut recv: RecvStream) {
+    while let Some(Ok(data)) = recv.data().await {
+        // Fails only for a stream that is gone.
+        let _ = recv.flow_control().release_capacity(data.len());
     }
 }
 

@@ -36,7 +36,6 @@ use tracing::{info, warn};
 use crate::{
     attach::{begin, refuse_malformed},
     origin::Origin,
-    route,
 };
 
 /// Connections of edges, those that haven't said anything yet included; further ones wait in the kernel.
@@ -223,7 +222,7 @@ fn on_request(
     }
     // One connection is one edge's: a second name on it would be somebody else's.
     let name = attach::name(request.headers(), &header::EDGE).filter(|_| edge.name().is_none());
-    let Some(name) = name.filter(|_| route::asks_for(&request, attach::CONTROL)) else {
+    let Some(name) = name.filter(|_| control::asks_for(&request, attach::CONTROL)) else {
         return refuse_malformed(origin, &mut respond);
     };
     let Some(mut control) = Controlled::accept(request, &mut respond, &origin.instance) else { return };

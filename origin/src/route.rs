@@ -1,13 +1,13 @@
 //! Where an attach goes, by its headers.
 
+use baton_link::control::asks_for;
 use baton_process::metrics::AttachKind;
 use baton_protocol::{
     attach::{self, OPEN_PATH, RESUME_PATH, header},
     id::{NodeName, UserId},
     ring::Ring,
 };
-use h2::ext::Protocol;
-use http::{Method, Request};
+use http::Request;
 
 use crate::config::HomeDown;
 
@@ -42,12 +42,6 @@ impl Wanted {
     }
 }
 
-/// Whether a request is an extended CONNECT (RFC 8441) for this protocol.
-pub(crate) fn asks_for<T>(request: &Request<T>, protocol: &str) -> bool {
-    let named = request.extensions().get::<Protocol>();
-    request.method() == Method::CONNECT && named.is_some_and(|named| named.as_str() == protocol)
-}
-
 /// The home for an open; `None`: there is none now.
 pub(crate) fn home_of<'a>(
     ring: &'a Ring,
@@ -67,7 +61,8 @@ mod tests {
         attach::{Attach, Open, Resume},
         id::{Epoch, SessionKey},
     };
-    use http::HeaderValue;
+    use h2::ext::Protocol;
+    use http::{HeaderValue, Method};
 
     use super::*;
 

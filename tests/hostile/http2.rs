@@ -3,7 +3,7 @@
 //! Those that HTTP/2 calls an error cost the attacker its connection. The others are answered, or do nothing, and what is
 //! asserted is that nobody else has to wait for that, and that nothing is left of it.
 
-use baton_drill::tier::Role;
+use baton_drill::tier::{Layout, Role};
 
 use crate::{
     frames::{
@@ -11,7 +11,7 @@ use crate::{
         indexed, kind, literal, open, reference, stream,
     },
     peer::Peer,
-    scene::{Attack, Counted, Scene, layout},
+    scene::{Attack, Counted, Scene, apart, layout},
     support::start,
 };
 
@@ -185,9 +185,14 @@ fn windows() -> Vec<Flood> {
     ]
 }
 
-/// Makes every flood on the port at `port`, which is the process `node`'s.
-fn flood(node: &str, port: &str) {
-    let layout = layout().set(Role::Origin, "limits.sessions", CARRIED);
+/// Every flood.
+fn all() -> Vec<Flood> {
+    [resets(), headers(), connection(), windows()].into_iter().flatten().collect()
+}
+
+/// Makes these floods on the port at `port`, which is the process `node`'s.
+fn flood(layout: Layout, node: &str, port: &str, floods: Vec<Flood>) {
+    let layout = layout.set(Role::Origin, "limits.sessions", CARRIED);
     let scene = Scene::with(start(layout).expect("nothing need be installed"));
     let address = scene.tier.address(port).expect("it has one");
     let make = |flood: &Flood, attack: Attack<'_>| {
@@ -205,7 +210,7 @@ fn flood(node: &str, port: &str) {
             assert_eq!(heard.goaway, flood.goaway, "{}: {heard:?}", flood.what);
         }
     };
-    for flood in [resets(), headers(), connection(), windows()].into_iter().flatten() {
+    for flood in floods {
         let counts = match flood.goaway {
             None | Some(NO_ERROR) => &[LEFT][..],
             Some(_) => &ENDED,
@@ -221,10 +226,17 @@ fn flood(node: &str, port: &str) {
 
 #[test]
 fn on_the_port_of_an_origin() {
-    flood("origin-1", "origin-1");
+    flood(layout(), "origin-1", "origin-1", all());
 }
 
 #[test]
 fn on_the_port_of_a_home() {
-    flood("broker-1", "home-1");
+    flood(layout(), "broker-1", "home-1", all());
+}
+
+/// It is the same port as a home's in broker-sim: what it does there need not be shown again in every form.
+#[test]
+fn on_the_port_of_a_sidecar() {
+    let floods = resets().into_iter().chain(windows()).collect();
+    flood(apart(), "home-1", "home-1", floods);
 }

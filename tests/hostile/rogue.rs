@@ -10,15 +10,18 @@ use baton_protocol::{
 };
 use bytes::{Bytes, BytesMut};
 use h2::{RecvStream, SendStream, client::SendRequest, ext::Protocol};
-use http::{HeaderMap, HeaderName, Request, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Request, StatusCode};
 use tokio::{net::TcpStream, task::spawn_local};
 
-use crate::scene::{Attack, Scene};
+use crate::{
+    scene::{Attack, Scene, apart},
+    support::start,
+};
 
-/// A connection to an origin, with its control stream.
+/// A connection to an origin, with its control stream, or to a home.
 struct Rogue {
     send: SendRequest<Bytes>,
-    _control: (SendStream<Bytes>, RecvStream),
+    _control: Option<(SendStream<Bytes>, RecvStream)>,
 }
 
 /// What an attach came to.
@@ -52,21 +55,28 @@ impl Answer {
 }
 
 impl Rogue {
-    async fn to(address: SocketAddr, name: &str) -> Self {
-        let stream = TcpStream::connect(address).await.expect("somebody listens");
+    /// As an origin before a home.
+    async fn before(home: SocketAddr) -> Self {
+        let stream = TcpStream::connect(home).await.expect("somebody listens");
         let (mut send, connection) = h2::client::handshake(stream).await.expect("it is HTTP/2");
         spawn_local(async move { drop(connection.await) });
         // Extended CONNECT is allowed by SETTINGS, which come before the first answer.
         let request = Request::get("http://tier/nothing").body(()).expect("a legal request");
         let (response, _) = send.send_request(request, true).expect("there is room");
         assert_eq!(response.await.expect("an answer").status(), 400);
+        Self { send, _control: None }
+    }
+
+    /// As an edge before an origin.
+    async fn to(address: SocketAddr, name: &str) -> Self {
+        let Self { mut send, .. } = Self::before(address).await;
         let mut request = Request::connect("http://tier/dcr/1/control").body(()).expect("a legal request");
         request.headers_mut().insert("dcr-edge", format!("\"{name}\"").parse().expect("a legal value"));
         request.extensions_mut().insert(Protocol::from_static(attach::CONTROL));
         let (response, control) = send.send_request(request, false).expect("there is room");
         let response = response.await.expect("an answer");
         assert_eq!(response.status(), 200);
-        Self { send, _control: (control, response.into_body()) }
+        Self { send, _control: Some((control, response.into_body())) }
     }
 
     async fn asks(&self, attach: &Attach, change: impl FnOnce(&mut Request<()>)) -> Answer {
@@ -202,6 +212,49 @@ async fn lies(origin: SocketAddr) {
     long.says(BytesMut::from(&b"\x7d\xc1\xbf\xff\xff\xff"[..]));
     assert!(!long.last_words().await.1, "a huge length breaks the tunnel");
     assert_eq!(rogue.asks(&again, same).await.told(), told(200, "-"), "and not the session");
+}
+
+/// Attaches at a home itself, by somebody who says that it is an origin.
+async fn at_home(home: SocketAddr) {
+    let one = Rogue::before(home).await;
+    let edge = |name: &'static str| set("dcr-edge", name);
+    let opened = one.asks(&open(21), edge("\"rogue-1\"")).await;
+    assert_eq!(opened.told(), told(200, "-"));
+
+    // What isn't an extended CONNECT of this protocol is no attach, whatever its headers say.
+    let protocol = |name: &'static str| {
+        move |request: &mut Request<()>| drop(request.extensions_mut().insert(Protocol::from_static(name)))
+    };
+    assert_eq!(one.asks(&open(22), protocol("websocket")).await.told(), told(400, "malformed"));
+    assert_eq!(one.asks(&open(22), protocol(attach::CONTROL)).await.told(), told(400, "malformed"));
+    let get = |request: &mut Request<()>| {
+        request.extensions_mut().remove::<Protocol>();
+        *request.method_mut() = Method::GET;
+    };
+    assert_eq!(one.asks(&open(22), get).await.told(), told(400, "malformed"));
+
+    // A session is its edge's, and an attach is good once, here too.
+    let resume = |key, epoch, recv| resume(&opened, key, epoch, recv);
+    assert_eq!(one.asks(&resume(29, 2, 0), edge("\"rogue-1\"")).await.told(), told(404, "gone"), "a guess");
+    assert_eq!(one.asks(&resume(21, 2, 0), edge("\"rogue-2\"")).await.told(), told(404, "gone"), "another edge's");
+    assert_eq!(one.asks(&resume(21, 2, 1 << 40), edge("\"rogue-1\"")).await.told(), told(400, "malformed"));
+    assert_eq!(one.asks(&resume(21, 2, 0), edge("\"rogue-1\"")).await.told(), told(200, "-"));
+    assert_eq!(one.asks(&resume(21, 2, 0), edge("\"rogue-1\"")).await.told(), told(409, "stale"), "replayed");
+    let elsewhere = set("dcr-home", "\"home-9\"");
+    assert_eq!(one.asks(&resume(21, 3, 0), elsewhere).await.told(), told(421, "wrong-home"));
+}
+
+#[test]
+fn attaches_at_a_sidecar() {
+    let scene = Scene::with(start(apart()).expect("nothing need be installed"));
+    let home = scene.tier.address("home-1").expect("it has one");
+    let stage = Stage::new("rogue", || ()).expect("a thread");
+    let counts = [("baton_refused_input_total", &[("what", "attach")][..], 4.0)];
+    scene.suffers(Attack { lines: 6, ..Attack::new("attaches", "home-1", &counts) }, |_| {
+        stage.call(move |_: Rc<()>| at_home(home));
+        drop(stage);
+    });
+    scene.ends_unnoticed();
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{iter, time::Instant};
 use baton_drill::{
     load::{Load, Plan, Tempo},
     proc::Usage,
-    tier::{Layout, Role, Samples, Tier},
+    tier::{Broker, Layout, Role, Samples, Tier},
 };
 
 use crate::support::{BATON, PATIENCE, sessions, start, until};
@@ -101,6 +101,11 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// The same with a sidecar before a broker for each home.
+pub(crate) fn apart() -> Layout {
+    Layout { broker: Broker::SimApart, ..layout() }.set(Role::Sidecar, "anchor.grace", GRACE)
+}
+
 /// A tier with others in it.
 pub(crate) struct Scene {
     pub(crate) tier: Tier,
@@ -122,6 +127,12 @@ impl Scene {
         load.publish();
         let scene = Self { tier, load };
         scene.flows("the start");
+        for sidecar in scene.tier.names(Role::Sidecar) {
+            // It looks at that now and then.
+            let [sessions, used] = [HELD[3], HELD[1]];
+            let total = |(name, labels, _): Counted<'_>| scene.samples(&sidecar).total(name, labels);
+            until("a sidecar tells how full it is", || total(used) == total(sessions));
+        }
         scene
     }
 
