@@ -1,14 +1,16 @@
 //! Connections between tiers that are begun and no more, in thousands, and peers that say much and hear nothing.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
+use baton_protocol::capsule::encode_data_head;
+use bytes::BytesMut;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{
-    frames::{Frames, PREFACE, kind},
+    frames::{Frames, INITIAL_WINDOW_SIZE, PREFACE, control, kind, open},
     peer::Peer,
-    scene::{Attack, Scene},
-    support::wire::Wire,
+    scene::{Attack, Scene, pause},
+    support::wire::{Wire, connect, packet, string},
 };
 
 /// Connections that an origin, or a home, serves at a time.
@@ -72,4 +74,47 @@ fn connections_to_an_origin() {
 #[test]
 fn connections_to_a_home() {
     half_open("broker-1", "home-1");
+}
+
+/// Longer than silence is borne: it isn't silent, but never lets anything through.
+const WITHHELD: Duration = Duration::from_secs(8);
+
+/// A client's CONNECT, and that it wants to hear everything.
+fn listener() -> Vec<u8> {
+    let mut body = vec![0, 1];
+    string("#", &mut body);
+    body.push(0);
+    [connect(4, "withholding"), packet(0x82, &body)].concat()
+}
+
+/// An edge that lets nothing come on its tunnels, and answers every PING: what its session is sent waits within bounds.
+#[test]
+fn a_window_that_stays_closed() {
+    let scene = Scene::begin();
+    let origin = scene.tier.address("origin-1").expect("it has one");
+    let mut capsule = BytesMut::new();
+    let words = listener();
+    encode_data_head(&mut capsule, 0, 0, words.len());
+    capsule.extend_from_slice(&words);
+    let counts = [("baton_attaches_total", &[("kind", "open")][..], 1.0)];
+    for (key, on) in [(1, "origin-1"), (2, "broker-1")] {
+        let frames = Frames::default()
+            .setting(INITIAL_WINDOW_SIZE, 0)
+            .headers(1, &control("rogue"))
+            .headers(3, &open(key))
+            .data(3, &capsule);
+        scene.suffers(Attack::new("a closed window", on, &counts), |scene| {
+            let mut peer = Peer::to(origin);
+            assert!(peer.say(&frames));
+            let held = scene.counting("origin-1", ("baton_tunnels", &[], 1.0));
+            let published = scene.counting("broker-1", ("baton_broker_delivered_total", &[], 400.0));
+            pause(WITHHELD);
+            published.is_reached("messages for it");
+            scene.flows("nothing is let through");
+            held.is_reached("its tunnel is kept");
+            let heard = peer.leaves();
+            assert!(heard.goaway.is_none() && heard.headers >= 2, "{heard:?}");
+        });
+    }
+    scene.ends_unnoticed();
 }

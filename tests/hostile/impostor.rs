@@ -5,10 +5,15 @@ use std::{
     cell::{Cell, RefCell},
     net::SocketAddr,
     rc::Rc,
+    time::Duration,
 };
 
 use baton_drill::{stage::Stage, tier::Role};
-use baton_protocol::capsule::Solicit;
+use baton_protocol::{
+    attach::{Accepted, OPEN_PATH},
+    capsule::Solicit,
+    id::NodeName,
+};
 use bytes::{Bytes, BytesMut};
 use h2::{RecvStream, SendStream, server::SendResponse};
 use http::{Request, Response};
@@ -18,8 +23,11 @@ use tokio::{
 };
 
 use crate::{
-    scene::{Attack, Scene, layout},
-    support::{moved, sessions, tier, until},
+    scene::{Attack, Counted, Scene, layout, pause},
+    support::{
+        moved, sessions, tier, until,
+        wire::{Wire, connect, packet},
+    },
 };
 
 /// What it does with attaches.
@@ -27,13 +35,27 @@ use crate::{
 enum Manner {
     /// It drops each connection as soon as that has a control stream.
     Drops,
+    /// The same, and each time it is another process, it says.
+    DropsAnew,
     /// It says again and again that it wants to be left.
     Solicits,
     /// It refuses each with this status and these headers.
     Refuses(u16, &'static [(&'static str, &'static str)]),
     /// It takes each, and says nothing.
     Mute,
+    /// It says that each new session lives at this home, goes on with these bytes, and hears nothing.
+    Opens(&'static str, &'static [u8]),
 }
+
+/// For how long it is watched, and how often an edge may dial one address in that time: pauses begin at 50 ms and double.
+const WATCHED: Duration = Duration::from_secs(2);
+const DIALED: u32 = 40;
+
+/// DATA whose length is too small for its two numbers.
+const NO_CAPSULE: &[u8] = b"\x7d\xc1\x01\x05";
+
+/// Milliseconds for which sessions are kept without a tunnel, as it says.
+const KEPT: u64 = 1_500;
 
 /// What happens on its own thread.
 struct Part {
@@ -43,6 +65,8 @@ struct Part {
     attaches: Cell<u32>,
     /// Attaches that it doesn't answer.
     kept: RefCell<Vec<SendResponse<Bytes>>>,
+    /// Tunnels on which it doesn't listen.
+    opened: RefCell<Vec<(SendStream<Bytes>, RecvStream)>>,
 }
 
 /// The impostor.
@@ -58,6 +82,7 @@ impl Impostor {
             connections: Cell::new(0),
             attaches: Cell::new(0),
             kept: RefCell::default(),
+            opened: RefCell::default(),
         };
         let stage = Stage::new("impostor", || part).expect("a thread");
         stage.call(move |part| async move {
@@ -80,6 +105,10 @@ impl Impostor {
         self.stage.call(|part| async move { part.attaches.get() })
     }
 
+    fn opened(&self) -> usize {
+        self.stage.call(|part| async move { part.opened.borrow().len() })
+    }
+
     fn behaves(&self, manner: Manner) {
         self.stage.call(move |part| async move { part.manner.set(manner) });
     }
@@ -92,8 +121,8 @@ async fn serve(part: Rc<Part>, stream: TcpStream) {
     part.connections.set(part.connections.get() + 1);
     while let Some(Ok((request, respond))) = connection.accept().await {
         if request.uri().path() != "/dcr/1/control" {
-            attach(&part, respond);
-        } else if part.manner.get() == Manner::Drops {
+            attach(&part, request, respond);
+        } else if matches!(part.manner.get(), Manner::Drops | Manner::DropsAnew) {
             // The control stream stands before the connection goes: what is wanted is there, and then isn't.
             let _control = control(&part, respond);
             connection.graceful_shutdown();
@@ -104,7 +133,11 @@ async fn serve(part: Rc<Part>, stream: TcpStream) {
 }
 
 fn control(part: &Part, mut respond: SendResponse<Bytes>) -> SendStream<Bytes> {
-    let response = Response::builder().header("dcr-instance", part.instance.as_str()).body(());
+    let mut instance = part.instance.clone();
+    if part.manner.get() == Manner::DropsAnew {
+        instance.push_str(&part.connections.get().to_string());
+    }
+    let response = Response::builder().header("dcr-instance", instance).body(());
     respond.send_response(response.expect("legal headers"), false).expect("the edge waits for it")
 }
 
@@ -120,12 +153,21 @@ async fn solicits(part: Rc<Part>, mut send: SendStream<Bytes>, request: Request<
     while let Some(Ok(_)) = recv.data().await {}
 }
 
-fn attach(part: &Part, mut respond: SendResponse<Bytes>) {
+fn attach(part: &Part, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
     part.attaches.set(part.attaches.get() + 1);
     let (status, headers) = match part.manner.get() {
         Manner::Refuses(status, headers) => (status, headers),
         Manner::Mute => return part.kept.borrow_mut().push(respond),
-        Manner::Drops | Manner::Solicits => return,
+        Manner::Opens(..) if request.uri().path() != OPEN_PATH => (502, &[][..]),
+        Manner::Opens(home, bytes) => {
+            let home = NodeName::new(home).expect("a legal name");
+            let accepted = Accepted { home, recv: 0, window: 65_536, grace: KEPT };
+            // Both fail only for an edge that is gone.
+            let Ok(mut send) = respond.send_response(accepted.to_response(), false) else { return };
+            let _ = send.send_data(Bytes::from_static(bytes), false);
+            return part.opened.borrow_mut().push((send, request.into_body()));
+        }
+        Manner::Drops | Manner::DropsAnew | Manner::Solicits => return,
     };
     let response = Response::builder().status(status);
     let response = headers.iter().fold(response, |response, (name, value)| response.header(*name, *value));
@@ -158,11 +200,19 @@ fn instance(scene: &Scene, origin: &str) -> String {
 #[test]
 fn one_that_drops_connections() {
     let (scene, address) = scene();
-    scene.suffers(Attack { lines: 40, ..Attack::new("it drops connections", "edge-1", &[]) }, |scene| {
-        let impostor = Impostor::start(address, "impostor/0".into(), Manner::Drops);
-        until("it is connected to again and again", || impostor.connections() >= 8);
-        scene.flows("connections are dropped");
-    });
+    let impostor = Impostor::start(address, "impostor/0".into(), Manner::Drops);
+    for manner in [Manner::Drops, Manner::DropsAnew] {
+        impostor.behaves(manner);
+        scene.suffers(Attack { lines: 100, ..Attack::new("it drops connections", "edge-1", &[]) }, |scene| {
+            let before = impostor.connections();
+            until("it is connected to again and again", || impostor.connections() >= before + 4);
+            let before = impostor.connections();
+            pause(WATCHED);
+            let dialed = impostor.connections() - before;
+            assert!(dialed <= DIALED, "{manner:?}: dialed {dialed} times in {WATCHED:?}");
+            scene.flows("connections are dropped");
+        });
+    }
     assert_eq!(moved(&scene.tier, "planned") + moved(&scene.tier, "broken"), 0.0);
     scene.ends_unnoticed();
 }
@@ -225,5 +275,47 @@ fn one_that_never_answers() {
     origins.into_iter().for_each(|origin| scene.tier.restart(origin).expect("it comes back"));
     until("all are back", || sessions(&scene.tier, "live") == others);
     scene.flows("they are back");
+    scene.ends_unnoticed();
+}
+
+/// It takes sessions that it can't have: who came through it loses what it never had, for a cause that is counted, and
+/// nobody else notices.
+#[test]
+fn one_that_opens_sessions() {
+    let (scene, address) = scene();
+    let edge = scene.tier.edges()[0];
+    let nothing = Manner::Refuses(502, &[]);
+    let impostor = Impostor::start(address, "impostor/0".into(), nothing);
+    until("it is connected to", || impostor.connections() > 0);
+    fn closes(cause: &'static [(&'static str, &'static str)]) -> Counted<'static> {
+        ("baton_client_closes_total", cause, 3.0)
+    }
+    let cases: [(_, _, &[u8], Counted<'_>); 4] = [
+        // The others know nothing of it where they look.
+        ("garbage on a tunnel", "home-1", NO_CAPSULE, closes(&[("cause", "gone")])),
+        // Nobody leads to it until nobody keeps it any more.
+        ("a home that isn't there", "home-9", NO_CAPSULE, closes(&[("cause", "grace")])),
+        // What was sent isn't acknowledged, so another way is tried; that there is none ends no session that has a tunnel.
+        ("it hears and says nothing", "home-1", b"", ("baton_attaches_total", &[("outcome", "gone")], 3.0)),
+        // Offset 2^20, where 0 is next.
+        ("a gap", "home-1", b"\x7d\xc1\x06\x80\x10\0\0\0x", closes(&[("cause", "gone")])),
+    ];
+    for (what, home, bytes, counted) in cases {
+        impostor.behaves(Manner::Opens(home, bytes));
+        let counts = [counted];
+        scene.suffers(Attack { lines: 200, ..Attack::new(what, "edge-1", &counts) }, |scene| {
+            let (before, told) = (impostor.opened(), scene.counting("edge-1", counted));
+            let mut victims = Vec::new();
+            until("some come through it", || {
+                let id = format!("victim-{}", victims.len());
+                victims.push(Wire::saying(edge, &[connect(4, &id), packet(0x30, &[0; 20_000])].concat()));
+                impostor.opened() > before + 2
+            });
+            impostor.behaves(nothing);
+            impostor.behaves(nothing);
+            // Those who came through honest origins stay until then.
+            told.is_reached(what);
+        });
+    }
     scene.ends_unnoticed();
 }

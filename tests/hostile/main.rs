@@ -12,12 +12,14 @@
 //! | small and empty DATA | `http2` |
 //! | windows that overflow, flip, creep | `http2` |
 //! | more streams and opens than there may be | `http2` |
-//! | half-open connections, half a preface, half a frame, past the limit | `half_open` |
+//! | half-open connections, half a preface, half a frame, past the limit; a window that stays closed | `half_open` |
 //! | a dribbled, unfinished, oversize or malformed CONNECT; half-open clients past the limit | `mqtt` |
 //! | clients that don't read, that fill the byte budget, that send without end | `mqtt` |
 //! | guessed and stolen sessions, replayed attaches, `dcr-home` as SSRF, a forged `dcr-edge` | `rogue` |
-//! | lies about acknowledgements and offsets, huge lengths | `rogue` |
+//! | what is no extended CONNECT of ours; the same at a home's own port | `rogue` |
+//! | lies about acknowledgements and offsets, huge lengths; floods of empty, unknown and misplaced capsules | `rogue` |
 //! | forged SOLICIT, origins that drop connections, or refuse what they can't know | `impostor` |
+//! | origins that open sessions and have none: garbage, gaps, silence, a home that isn't there | `impostor` |
 //! | what is no HTTP/2 at all | `tests/process/input.rs` |
 //! | a client that stays away for T_slow | `tests/process/slow.rs` |
 //!

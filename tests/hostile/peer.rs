@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    frames::{Frames, PREFACE, kind},
+    frames::{ACK, Frames, PREFACE, kind},
     support::wire::Wire,
 };
 
@@ -37,7 +37,7 @@ impl Heard {
         }
     }
 
-    /// All frames until the end of the stream, whichever way that comes.
+    /// All frames until the end of the stream, whichever way that comes. Whoever asks whether it is there is told so.
     fn all(mut stream: TcpStream) -> Self {
         let (mut heard, mut head) = (Self::default(), [0; 9]);
         while stream.read_exact(&mut head).is_ok() {
@@ -47,6 +47,10 @@ impl Heard {
                 break;
             }
             heard.frame(head[3], &payload);
+            if head[3] == kind::PING && head[4] & ACK == 0 {
+                // Fails only for a connection that is gone.
+                let _ = stream.write_all(&Frames::default().frame(kind::PING, ACK, 0, &payload).0);
+            }
         }
         heard
     }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, net::TcpListener, rc::Rc};
 use baton_drill::stage::Stage;
 use baton_protocol::{
     attach::{self, Attach, Open, Resume},
-    capsule::encode_data_head,
+    capsule::{Solicit, encode_data_head},
     id::{Epoch, SessionKey, UserId},
 };
 use bytes::{Bytes, BytesMut};
@@ -15,7 +15,7 @@ use tokio::{net::TcpStream, task::spawn_local};
 
 use crate::{
     scene::{Attack, Scene, apart},
-    support::start,
+    support::{moved, start, wire::connect},
 };
 
 /// A connection to an origin, with its control stream, or to a home.
@@ -267,5 +267,45 @@ fn lies_on_a_tunnel() {
         stage.call(move |_: Rc<()>| lies(origin));
         drop(stage);
     });
+    scene.ends_unnoticed();
+}
+
+/// Capsules that are legal and say nothing, as fast as can be: they cost their sender's tunnel nothing but time, and nobody
+/// else that.
+async fn empty_words(origin: SocketAddr) {
+    let rogue = Rogue::to(origin, "rogue").await;
+    let mut opened = rogue.asks(&open(31), same).await;
+    assert_eq!(opened.told(), told(200, "-"));
+    let (mut nothing, mut unknown, mut solicits) = (BytesMut::new(), BytesMut::new(), BytesMut::new());
+    for _ in 0..200_000 {
+        nothing.unsplit(data(0, 0, b""));
+        // Of a type that nobody knows (RFC 9297, section 3.2), three bytes.
+        unknown.extend_from_slice(b"\x3f\x03abc");
+    }
+    (0..1_000).for_each(|_| Solicit { spread: 0, deadline: 1, reason: 0 }.encode(&mut solicits));
+    [nothing, unknown, solicits].into_iter().for_each(|words| opened.says(words));
+    // And still it is a session.
+    opened.says(data(0, 0, &connect(4, "rogue")));
+    let connack = data(0, 0, b"").len() + 4;
+    let mut heard = Vec::new();
+    while !heard.windows(4).any(|four| four == [0x20, 2, 0, 0]) {
+        let data = opened.recv.data().await.expect("it isn't over").expect("it isn't broken");
+        opened.recv.flow_control().release_capacity(data.len()).expect("it has come");
+        heard.extend_from_slice(&data);
+        assert!(heard.len() < 100 * connack, "{heard:02x?}");
+    }
+}
+
+#[test]
+fn words_that_say_nothing() {
+    let scene = Scene::begin();
+    let origin = scene.tier.address("origin-1").expect("it has one");
+    let stage = Stage::new("rogue", || ()).expect("a thread");
+    let counts = [("baton_attaches_total", &[("kind", "open")][..], 1.0)];
+    scene.suffers(Attack::new("empty, unknown and misplaced capsules", "broker-1", &counts), |_| {
+        stage.call(move |_: Rc<()>| empty_words(origin));
+        drop(stage);
+    });
+    assert_eq!(moved(&scene.tier, "planned") + moved(&scene.tier, "broken"), 0.0, "a tunnel's SOLICIT moves nobody");
     scene.ends_unnoticed();
 }

@@ -1,7 +1,10 @@
 //! A tier with others in it, and what has to be true of it after each attack: the others were served, the memory is back,
 //! the cause was counted.
 
-use std::{iter, time::Instant};
+use std::{
+    iter, thread,
+    time::{Duration, Instant},
+};
 
 use baton_drill::{
     load::{Load, Plan, Tempo},
@@ -94,6 +97,12 @@ struct Before {
 pub(crate) fn layout() -> Layout {
     let layout = Layout { origins: 2, homes: 2, ..Layout::new(BATON) };
     layout.set(Role::BrokerSim, "anchor.grace", GRACE)
+}
+
+/// Lets time pass, where what must not happen would happen in it.
+#[expect(clippy::disallowed_methods, reason = "nothing tells that something doesn't happen")]
+pub(crate) fn pause(time: Duration) {
+    thread::sleep(time);
 }
 
 #[expect(clippy::disallowed_methods, reason = "processes write their logs by the real clock")]
