@@ -124,6 +124,11 @@ impl Clients {
         }
     }
 
+    /// Whether they say nothing any more once they have settled, and are still there.
+    pub(crate) fn are_quiet(&self) -> bool {
+        matches!(self, Self::Guests(_)) && self.connected() > 0
+    }
+
     /// Everybody is told to leave; whether all have.
     pub(crate) fn dismiss(&self) -> bool {
         match self {

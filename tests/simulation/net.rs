@@ -23,10 +23,12 @@ use baton_protocol::limits::Millis;
 use rand::rngs::SmallRng;
 use tokio::sync::Notify;
 
+mod frames;
 mod link;
 mod state;
 mod stream;
 
+pub(crate) use frames::Frames;
 pub(crate) use link::Link;
 pub(crate) use state::Host;
 pub(crate) use stream::SimStream;
@@ -58,6 +60,7 @@ impl Net {
             held: BTreeMap::new(),
             serial: 0,
             armed: None,
+            frames: Frames::default(),
         };
         Self(Rc::new(Shared { state: RefCell::new(state), clock, earlier: Notify::new() }))
     }
@@ -181,6 +184,11 @@ impl Net {
         self.with(|state, _| state.open_ends(host).len())
     }
 
+    /// The frames on all trunks so far.
+    pub(crate) fn frames(&self) -> Frames {
+        self.with(|state, _| state.frames)
+    }
+
     pub(crate) fn name(&self, host: Host) -> String {
         self.with(|state, _| state.hosts[usize::from(host.0)].name.clone())
     }
@@ -205,7 +213,7 @@ impl Dial for Dialer {
             let id = state.serial;
             let mut ends = [End::new(self.host), End::new(to)];
             ends[0].open = true;
-            state.connections.insert(id, Connection { ends, address: address.to_owned(), arrived: false });
+            state.connections.insert(id, Connection { ends, address: address.to_owned(), arrived: false, trunk: None });
             state.send(id, 1, What::Syn, now);
             SimStream::new(self.net.clone(), id, 0)
         });

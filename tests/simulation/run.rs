@@ -12,10 +12,11 @@ use tokio::{
 
 use crate::{
     clients::Clients,
-    fault::{Director, Hits},
+    director::Director,
+    fault::Hits,
     journal::{Journal, Scribe, Summary},
     judge::Judge,
-    net::{Link, Net},
+    net::{Frames, Link, Net},
     tier::{Cast, Kind, Node, Size, Tier},
     totals::{Totals, gauge},
 };
@@ -29,6 +30,9 @@ const CLIENTS: u32 = 20;
 const RECOVERY: Duration = Duration::from_secs(45);
 /// Virtual time in which everybody must have left: 400 kB to a slow reader are under way.
 const LEAVING: Duration = Duration::from_secs(120);
+/// Virtual time after which nothing is held for a client that is quiet: the round trip of the slowest way, 100 ms for an
+/// acknowledgement that waits for company, and some looks.
+const QUIET: Duration = Duration::from_secs(2);
 /// Virtual time after which nothing is left of a session whose edge was killed: the grace time and a little.
 const FORGOTTEN: Duration = Duration::from_secs(75);
 /// Between two looks.
@@ -47,6 +51,7 @@ pub(crate) struct Outcome {
     pub(crate) received: u64,
     pub(crate) cast: Cast,
     pub(crate) virtual_ms: u64,
+    pub(crate) frames: Frames,
 }
 
 /// Plays a seed; `all` prints its journal.
@@ -106,6 +111,7 @@ async fn story(seed: u64, all: bool) -> Outcome {
         received: clients.received(),
         cast: tier.cast,
         virtual_ms: judge.now(),
+        frames: tier.net.frames(),
         journal: Journal::end(),
     }
 }
@@ -139,6 +145,14 @@ async fn ending(tier: &Tier, clients: &Clients, judge: &Judge) {
         judge.violated(&format!("not all has arrived {LEAVING:?} after the last message"));
         clients.verdict(judge);
     }
+    // A home keeps what it has for a session whose edge was killed, as long as it keeps the session.
+    let held = || {
+        let edges = tier.of(Kind::Edge).filter_map(Node::metrics);
+        edges.map(|metrics| gauge(&metrics, "baton_buffered_bytes")).sum::<u64>()
+    };
+    if clients.are_quiet() && !until(QUIET, || held() == 0).await {
+        judge.violated(&format!("edges hold {} bytes {QUIET:?} after the last message", held()));
+    }
     if !until(LEAVING, || clients.dismiss()).await {
         judge.violated(&format!("clients haven't left {LEAVING:?} after they were told to"));
     }
@@ -160,6 +174,10 @@ fn books(tier: &Tier, clients: &Clients, judge: &Judge) {
     let totals = tier.totals.borrow();
     if let Some(garbage) = totals.links.get("garbage") {
         judge.violated(&format!("{garbage} trunks ended for what the other end had sent"));
+    }
+    let Frames { empty, .. } = tier.net.frames();
+    if empty > 0 {
+        judge.violated(&format!("{empty} DATA of nothing"));
     }
     if totals.wills > clients.vanished() {
         judge.violated(&format!("{} wills, and {} clients vanished", totals.wills, clients.vanished()));

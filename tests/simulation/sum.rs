@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use crate::{
     fault::{Fault, Hits},
+    net::Frames,
     run::Outcome,
     tier::Cast,
     totals::Totals,
@@ -17,6 +18,7 @@ pub(crate) struct Sum {
     bytes: u64,
     messages: u64,
     refused: u64,
+    frames: Frames,
     resent: u64,
     totals: Totals,
     hits: Hits,
@@ -30,6 +32,8 @@ impl Sum {
         self.virtual_ms += outcome.virtual_ms;
         *(if outcome.cast == Cast::Recorders { &mut self.bytes } else { &mut self.messages }) += outcome.received;
         self.refused += outcome.refused;
+        self.frames.data += outcome.frames.data;
+        self.frames.resets += outcome.frames.resets;
         self.resent += outcome.journal.resent;
         self.totals += &outcome.totals;
         for (fault, (applied, hit)) in outcome.hits {
@@ -58,17 +62,17 @@ impl Sum {
     }
 
     /// What must not be near zero, or the runs have proved nothing: sessions opened, moved in order and otherwise, refused
-    /// for good, bytes sent again, bytes and messages received.
-    pub(crate) fn work(&self) -> [u64; 7] {
+    /// for good, bytes sent again, bytes and messages received, DATA and RST_STREAM seen on trunks.
+    pub(crate) fn work(&self) -> [u64; 9] {
         let Totals { opened, planned, broken, failed, .. } = &self.totals;
         let gone = failed.get("gone").copied().unwrap_or_default();
-        [*opened, *planned, *broken, gone, self.resent, self.bytes, self.messages]
+        [*opened, *planned, *broken, gone, self.resent, self.bytes, self.messages, self.frames.data, self.frames.resets]
     }
 }
 
 impl fmt::Display for Sum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [opened, planned, broken, gone, resent, bytes, messages] = self.work();
+        let [opened, planned, broken, gone, resent, bytes, messages, data, resets] = self.work();
         writeln!(
             f,
             "{} runs, {} virtual hours, {} violated",
@@ -78,6 +82,7 @@ impl fmt::Display for Sum {
         )?;
         writeln!(f, "  {opened} sessions; {planned} moves in order, {broken} otherwise; {resent} bytes sent again")?;
         writeln!(f, "  {bytes} bytes received of recorders and their clients, {messages} MQTT messages")?;
+        writeln!(f, "  {data} DATA frames on trunks, {resets} RST_STREAM")?;
         writeln!(f, "  {gone} resumes refused for good, {} clients told that no server is available", self.refused)?;
         writeln!(f, "  attaches that failed: {}", words(&self.totals.failed))?;
         writeln!(f, "  clients closed: {}", words(&self.totals.closed))?;

@@ -9,7 +9,10 @@ use baton_protocol::limits::Millis;
 use bytes::Bytes;
 use rand::{RngExt, rngs::SmallRng};
 
-use super::Link;
+use super::{
+    Link,
+    frames::{Frames, Reader},
+};
 
 /// Bytes that one end may have sent and the other process not read.
 const WINDOW: usize = 64 * 1024;
@@ -36,6 +39,7 @@ pub(super) struct State {
     pub(super) held: BTreeMap<(Host, Host), Vec<Event>>,
     pub(super) serial: u64,
     pub(super) armed: Option<Millis>,
+    pub(super) frames: Frames,
 }
 
 pub(super) struct Machine {
@@ -55,6 +59,8 @@ pub(super) struct Connection {
     pub(super) address: String,
     /// Whether its first packet has come to whom it was for.
     pub(super) arrived: bool,
+    /// Whether it speaks HTTP/2, once that is known.
+    pub(super) trunk: Option<bool>,
 }
 
 pub(super) struct End {
@@ -71,6 +77,8 @@ pub(super) struct End {
     pub(super) last_due: Millis,
     pub(super) reader: Option<Waker>,
     pub(super) writer: Option<Waker>,
+    /// Of what it says.
+    pub(super) frames: Reader,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +107,18 @@ impl State {
     pub(super) fn open_ends(&self, host: Host) -> Vec<(u64, Side)> {
         let ends = self.connections.iter().flat_map(|(id, c)| (0..2).map(move |side| (*id, side, &c.ends[side])));
         ends.filter(|(_, _, end)| end.open && end.host == host).map(|(id, side, _)| (id, side)).collect()
+    }
+
+    /// Looks at what an end says. Whoever dialed says something first, on every port.
+    pub(super) fn look(&mut self, connection: u64, side: Side, mut bytes: &[u8]) {
+        let Some(c) = self.connections.get_mut(&connection) else { return };
+        let reader = &mut c.ends[side].frames;
+        if side == 0 && c.trunk.is_none() {
+            c.trunk = reader.preface(&mut bytes);
+        }
+        if c.trunk == Some(true) {
+            reader.read(bytes, &mut self.frames);
+        }
     }
 
     /// Connections of which at least one end is held.
@@ -245,6 +265,7 @@ impl End {
             last_due: 0,
             reader: None,
             writer: None,
+            frames: Reader::default(),
         }
     }
 

@@ -104,6 +104,7 @@ impl AsyncWrite for SimStream {
                 length = state.chance.random_range(1..length);
             }
             end.room -= length;
+            state.look(self.id, self.side, &bytes[..length]);
             state.send(self.id, 1 - self.side, What::Bytes(Bytes::copy_from_slice(&bytes[..length])), now);
             Poll::Ready(Ok(length))
         })
