@@ -497,5 +497,40 @@ mod tests {
         assert_eq!(Attach::from_request(&request), Err(Malformed("dcr-recv")));
         request.headers_mut().insert(header::KEY, HeaderValue::from_static(":AAAA:"));
         assert_eq!(Attach::from_request(&request), Err(Malformed("dcr-key")));
+        assert_eq!(Malformed("dcr-key").to_string(), "dcr-key is missing or malformed");
+    }
+
+    #[test]
+    fn a_path_that_is_neither_is_malformed() {
+        let mut request = Attach::Resume(Resume { home: home(), key: key(), epoch: Epoch(7), recv: 1 }).to_request("o");
+        *request.uri_mut() = "http://o/elsewhere".parse().unwrap();
+        assert_eq!(Attach::from_request(&request), Err(Malformed(":path")));
+    }
+
+    /// The pairs of word and status that are on the wire.
+    #[test]
+    fn every_word_has_its_status_and_verdict() {
+        let busy = Verdict::Wait(limits::RETRY_AFTER);
+        let rows = [
+            ("gone", 404, Verdict::Final(Word::Gone)),
+            ("stale", 409, Verdict::Transient),
+            ("malformed", 400, Verdict::Final(Word::Malformed)),
+            ("version", 501, Verdict::Final(Word::Version)),
+            ("wrong-home", 421, Verdict::Transient),
+            ("unreachable", 502, Verdict::HomeUnreachable),
+            ("busy", 503, busy),
+            ("draining", 503, Verdict::Draining),
+            ("handover", 503, busy),
+            ("timeout", 504, Verdict::HomeUnreachable),
+        ];
+        let said = Word::ALL.map(|word| (word.as_str(), word.status().as_u16(), Refused::by(&home(), word).verdict()));
+        assert_eq!(said, rows);
+    }
+
+    #[test]
+    fn a_refusal_without_a_word_is_an_error_of_the_server() {
+        let refused = Refused { word: None, home: None, epoch: None, retry_after: None };
+        assert_eq!(refused.to_response().status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(Refused::from_response(&refused.to_response()), refused);
     }
 }

@@ -323,6 +323,40 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_error_names_its_bound() {
+        assert_eq!(
+            CapsuleError::TooLong(1 << 40).to_string(),
+            format!("capsule of 1099511627776 bytes, at most {} are taken", limits::CAPSULE_BYTES)
+        );
+        assert_eq!(CapsuleError::Malformed.to_string(), "malformed capsule");
+    }
+
+    #[test]
+    fn numbers_of_every_width_are_read_as_they_were_written() {
+        for value in [0, 0x3f, 0x40, 0x3fff, 0x4000, 0x3fff_ffff, 0x4000_0000, (1 << 62) - 1] {
+            let mut out = BytesMut::new();
+            put_varint(&mut out, value);
+            assert_eq!(out.len(), varint_len(value), "{value:#x}");
+            let mut rest = &out[..];
+            assert_eq!((take_varint(&mut rest), rest), (Some(value), &[][..]), "{value:#x}");
+            assert_eq!(take_varint(&mut &out[..out.len() - 1]), None, "{value:#x} cut short");
+        }
+    }
+
+    #[test]
+    fn a_solicitation_is_read_however_it_is_cut() {
+        let solicit = Solicit { spread: 30_000, deadline: 60_000, reason: 0 };
+        let mut wire = BytesMut::new();
+        solicit.encode(&mut wire);
+        for cut in 0..wire.len() {
+            let mut decoder = Decoder::default();
+            assert_eq!(decoder.next(&mut &wire[..cut]), Ok(None));
+            assert_eq!(decoder.mid_capsule(), cut > 0);
+            assert_eq!(decoder.next(&mut &wire[cut..]), Ok(Some(Piece::Solicit(solicit))));
+        }
+    }
+
     proptest! {
         /// However the bytes are cut, the same payload comes out at the same offsets, and unknown capsules are skipped.
         #[test]

@@ -100,3 +100,38 @@ impl fmt::Display for CloseCause {
         f.write_str(self.word())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The words are labels of metrics: none may go, change or mean two things.
+    #[test]
+    fn every_cause_has_its_word() {
+        let words = [
+            "client_left",
+            "client_reset",
+            "broker_left",
+            "broker_reset",
+            "connect_timeout",
+            "bad_connect",
+            "connect_too_large",
+            "unknown_level",
+            "unavailable",
+            "open_refused",
+            "gone",
+            "grace",
+            "slow",
+            "overload",
+            "protocol",
+            "flow",
+            "aborted",
+            "half_closed",
+            "shutdown",
+        ];
+        assert_eq!(CloseCause::ALL.map(|cause| cause.to_string()), words);
+        assert_eq!(BTreeSet::from(CloseCause::ALL).len(), words.len(), "a cause is listed twice");
+    }
+}

@@ -165,6 +165,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shown_in_logs() {
+        let sid = Sid([0x0f; 16]);
+        assert_eq!((sid.to_string(), format!("{sid:?}")), ("0f".repeat(16), "0f".repeat(16)));
+        let name = NodeName::new("edge-1").unwrap();
+        assert_eq!((name.to_string(), format!("{name:?}")), ("edge-1".into(), "\"edge-1\"".into()));
+        // A line break of a user's choice stays in its line.
+        assert_eq!(format!("{:?}", UserId::new("a\nb")), r#""a\nb""#);
+        assert_eq!(UserId::anonymous(0x2a).as_str(), "anon:0000000000000000000000000000002a");
+        assert_eq!(Epoch(7).next().to_string(), "8");
+        assert_eq!(Epoch(u64::MAX).next(), Epoch(u64::MAX));
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_refused() {
+        for bad in ["", ":", "::", "AAAA", ":AAAA:", ":not base64:"] {
+            assert_eq!(SessionKey::from_header(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
     fn a_long_user_id_travels_as_its_digest() {
         assert_eq!(UserId::new("alice").as_str(), "alice");
         let long = "x".repeat(limits::USER_ID_BYTES + 1);

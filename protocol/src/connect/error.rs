@@ -138,3 +138,54 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for ConnectError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Operators look for these words; each says by itself what is wrong.
+    #[test]
+    fn every_error_has_its_text() {
+        let malformed = |fault| ConnectError::Malformed { level: None, fault };
+        let texts = [
+            (ConnectError::NotConnect, "the first packet isn't a CONNECT"),
+            (ConnectError::UnknownProtocol, "the protocol is neither MQTT nor MQIsdp"),
+            (ConnectError::UnknownLevel(0x84), "protocol level 0x84 is unknown"),
+            (ConnectError::TooLarge { level: Level::V5, total: 70_000 }, "a CONNECT of 70000 bytes is too large"),
+            (ConnectError::IdRejected, "the client id is empty"),
+            (malformed(Fault::HeaderFlags), "malformed CONNECT: flags in the fixed header"),
+            (malformed(Fault::Varint), "malformed CONNECT: a variable byte integer that is too long"),
+            (malformed(Fault::Short), "malformed CONNECT: a field goes beyond the end"),
+            (malformed(Fault::Trailing), "malformed CONNECT: bytes after the last field"),
+            (malformed(Fault::NotUtf8), "malformed CONNECT: a string that isn't UTF-8"),
+            (malformed(Fault::Nul), "malformed CONNECT: a string with U+0000 in it"),
+            (malformed(Fault::ReservedFlag), "malformed CONNECT: the reserved flag is set"),
+            (malformed(Fault::WillFlags), "malformed CONNECT: flags of a will without a will"),
+            (malformed(Fault::WillQos), "malformed CONNECT: a will of QoS 3"),
+            (malformed(Fault::PasswordAlone), "malformed CONNECT: a password without a username"),
+            (malformed(Fault::PropertyUnknown(0x7f)), "malformed CONNECT: property 0x7f doesn't belong there"),
+            (malformed(Fault::PropertyTwice(0x21)), "malformed CONNECT: property 0x21 twice"),
+            (malformed(Fault::PropertyValue(0x19)), "malformed CONNECT: property 0x19 may not have that value"),
+            (malformed(Fault::DataWithoutMethod), "malformed CONNECT: authentication data without a method"),
+        ];
+        for (error, text) in texts {
+            assert_eq!(error.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn only_mqtt_5_is_told_what_is_wrong_with_a_packet() {
+        let answer = |level, fault| ConnectError::Malformed { level, fault }.answer();
+        assert_eq!(answer(Some(Level::V5), Fault::Short), Some(&[0x20, 3, 0, 0x81, 0][..]));
+        assert_eq!(answer(Some(Level::V5), Fault::PropertyTwice(0x21)), Some(&[0x20, 3, 0, 0x82, 0][..]));
+        for level in [None, Some(Level::V31), Some(Level::V311)] {
+            assert_eq!(answer(level, Fault::Short), None, "{level:?}");
+        }
+        let too_large = |level| ConnectError::TooLarge { level, total: 1 };
+        assert_eq!(too_large(Level::V5).answer(), Some(&[0x20, 3, 0, 0x95, 0][..]));
+        assert_eq!(too_large(Level::V311).answer(), None);
+        assert_eq!(too_large(Level::V311).cause(), CloseCause::ConnectTooLarge);
+        assert_eq!(ConnectError::UnknownLevel(6).cause(), CloseCause::UnknownLevel);
+        assert_eq!(ConnectError::IdRejected.cause(), CloseCause::BadConnect);
+    }
+}
