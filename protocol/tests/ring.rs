@@ -118,14 +118,26 @@ fn a_weight_counts() {
 #[test]
 fn mistakes_are_named() {
     let a = |weight| (name("a"), weight);
-    for (members, vnodes, error) in [
-        (vec![], VNODES, RingError::Empty),
-        (vec![a(1), (name("b"), 1), a(2)], VNODES, RingError::Duplicate(name("a"))),
-        (vec![a(0)], VNODES, RingError::NoWeight(name("a"))),
-        (vec![a(1)], 0, RingError::NoVnodes),
-        (vec![a(1), (name("b"), u32::MAX)], u32::MAX, RingError::TooManyPoints((1 << 32) * u64::from(u32::MAX))),
-        (vec![a(1)], u32::try_from(POINTS + 1).unwrap(), RingError::TooManyPoints(POINTS + 1)),
+    let points = (1 << 32) * u64::from(u32::MAX);
+    for (members, vnodes, error, text) in [
+        (vec![], VNODES, RingError::Empty, "the ring has no homes"),
+        (vec![a(1), (name("b"), 1), a(2)], VNODES, RingError::Duplicate(name("a")), "home a is listed twice"),
+        (vec![a(0)], VNODES, RingError::NoWeight(name("a")), "home a has a weight of 0; leave it out instead"),
+        (vec![a(1)], 0, RingError::NoVnodes, "vnodes is 0; homes would have no place on the ring"),
+        (
+            vec![a(1), (name("b"), u32::MAX)],
+            u32::MAX,
+            RingError::TooManyPoints(points),
+            &format!("vnodes times all weights is {points}, more than {POINTS}"),
+        ),
+        (
+            vec![a(1)],
+            u32::try_from(POINTS + 1).unwrap(),
+            RingError::TooManyPoints(POINTS + 1),
+            &format!("vnodes times all weights is {}, more than {POINTS}", POINTS + 1),
+        ),
     ] {
+        assert_eq!(error.to_string(), text);
         assert_eq!(Ring::new(&members, vnodes, 0).err(), Some(error), "{members:?}");
     }
 }

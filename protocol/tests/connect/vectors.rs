@@ -292,6 +292,18 @@ fn illegal_packets_are_answered_as_mqtt_prescribes() {
     }
 }
 
+/// What logs may show of a packet: no password, no value of a property.
+#[test]
+fn secrets_are_not_shown() {
+    let secrets =
+        [&[0x15][..], &field("SCRAM"), &[0x16], &field("hush"), &[0x26], &field("token"), &field("hush")].concat();
+    let packet = v5(0xc2, &secrets, &[&field("id"), &field("user"), &field("hush")]);
+    let Ok(Parsed::Connect(connect)) = parse(&packet, limits::CONNECT_BYTES) else { panic!("it is legal") };
+    let shown = format!("{connect:?}");
+    assert!(!shown.contains("hush") && !shown.contains("token"), "{shown}");
+    assert!(shown.contains("password_bytes: Some(4)") && shown.contains("properties: [21, 22, 38]"), "{shown}");
+}
+
 /// What decides is refused when it arrives, not when the packet is whole: nobody has to wait for a client that dribbles.
 #[test]
 fn refusals_come_early() {
