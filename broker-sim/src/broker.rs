@@ -189,11 +189,11 @@ impl Broker {
             Packet::Unsubscribe(unsubscribe) => return self.unsubscribe(conn, session, &unsubscribe),
             Packet::PingRequest => self.send(conn, Packet::PingResponse),
             Packet::Disconnect(disconnect) => return self.disconnect(conn, session, &disconnect, now),
-            Packet::ConnectAck(_)
-            | Packet::SubscribeAck(_)
-            | Packet::UnsubscribeAck(_)
-            | Packet::PingResponse
-            | Packet::Auth(_) => return Err(Fault::ServerOnly),
+            Packet::ConnectAck(_) | Packet::SubscribeAck(_) | Packet::UnsubscribeAck(_) | Packet::PingResponse => {
+                return Err(Fault::ServerOnly);
+            }
+            // No connection has a method, so none may have an AUTH [MQTT-4.12.0-7].
+            Packet::Auth(_) => return Err(Fault::Protocol),
         }
         Ok(())
     }

@@ -9,6 +9,8 @@ use rmqtt_codec::v5::{ConnectAckReason, DisconnectReasonCode};
 pub enum Fault {
     /// A packet that can't be parsed.
     Malformed,
+    /// A packet that says what MQTT doesn't allow (MQTT 5, 1.2).
+    Protocol,
     /// A packet over `limits.packet_bytes`.
     TooLarge,
     /// A CONNECT with a protocol level other than 3, 4 and 5.
@@ -61,6 +63,7 @@ impl Fault {
             | Self::SecondConnect
             | Self::ClientId
             | Self::NoTopic
+            | Self::Protocol
             | Self::ServerOnly
             | Self::SharedNoLocal
             | Self::ExpiryFromZero => DisconnectReasonCode::ProtocolError,
@@ -78,6 +81,7 @@ impl Fault {
             Self::TopicName => Some(ConnectAckReason::TopicNameInvalid),
             Self::TooLarge => Some(ConnectAckReason::PacketTooLarge),
             Self::Malformed => Some(ConnectAckReason::MalformedPacket),
+            Self::Protocol => Some(ConnectAckReason::ProtocolError),
             _ => None,
         }
     }
@@ -86,6 +90,7 @@ impl Fault {
     pub fn word(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
+            Self::Protocol => "protocol_error",
             Self::TooLarge => "too_large",
             Self::UnknownLevel => "unknown_level",
             Self::FirstNotConnect => "first_not_connect",

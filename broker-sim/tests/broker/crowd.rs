@@ -118,7 +118,8 @@ impl Dice<'_> {
         message(topic, &payload, qos, |publish| {
             publish.packet_id = publish.packet_id.and(id.try_into().ok());
             publish.retain = self.one_in(4);
-            publish.dup = self.one_in(4);
+            // At QoS 0 it is malformed.
+            publish.dup = self.one_in(4) && (qos != QoS::AtMostOnce || self.one_in(100));
             let properties = publish.properties.as_mut().unwrap();
             properties.topic_alias = self.small(4).try_into().ok().filter(|_| !topic.is_empty() || self.one_in(3));
             properties.message_expiry_interval = u32::from(self.small(3)).try_into().ok();

@@ -7,6 +7,7 @@ mod crowd;
 mod desk;
 mod faults;
 mod limits;
+mod malformed;
 mod noise;
 mod publish;
 mod retained;
