@@ -82,7 +82,9 @@ fn check(flags: u8, level: Level) -> Result<(), Fault> {
     Ok(())
 }
 
+/// An absent Receive Maximum is the highest (3.1.2.11.3). None at all tells the broker that the client's MQTT has none.
 fn of_connect(reader: &mut Reader, connect: &mut Connect) -> Result<(), Fault> {
+    connect.receive_max = Some(NonZeroU16::MAX);
     connect.user_properties = properties(reader, |id, value| {
         match id {
             id::SESSION_EXPIRY => connect.session_expiry_interval_secs = value.u32()?,
