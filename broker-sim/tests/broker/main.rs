@@ -2,15 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
 
+mod access;
+mod aliases;
 mod connect;
 mod crowd;
 mod desk;
 mod faults;
 mod limits;
+mod line;
 mod malformed;
+mod mqtt311;
 mod noise;
 mod publish;
+mod quota;
+mod reasons;
 mod retained;
 mod sessions;
+mod shares;
 mod subscribe;
 mod wills;

@@ -1,17 +1,12 @@
 //! Packets that MQTT doesn't allow, byte by byte, and the answer to each: a code in a CONNACK or a DISCONNECT, or the
 //! close alone (MQTT 5, 4.13; MQTT 3.1.1 has no other answer than the close once a client is connected).
 
-use baton_broker_sim::{
-    broker::{Closing, ConnId, Fault},
-    codec::Codec,
+use baton_broker_sim::broker::{Closing, Fault};
+
+use crate::{
+    desk::Q0,
+    line::{CONNECT_5, CONNECT_31, CONNECT_311, Line, packet},
 };
-use bytes::BytesMut;
-
-use crate::desk::{Desk, Q0};
-
-const CONNECT_31: &[u8] = b"\x10\x0f\0\x06MQIsdp\x03\x02\0\x0a\0\x01c";
-const CONNECT_311: &[u8] = b"\x10\x0d\0\x04MQTT\x04\x02\0\x0a\0\x01c";
-const CONNECT_5: &[u8] = b"\x10\x0e\0\x04MQTT\x05\x02\0\x0a\0\0\x01c";
 
 /// What is wrong, the first byte, the rest behind the Remaining Length, the fault, and the code of the answer.
 type Case = (&'static str, u8, &'static [u8], Fault, Option<u8>);
@@ -207,50 +202,6 @@ const FINE_IN_31: &[(&str, u8, &[u8])] = &[
     ("UNSUBSCRIBE: DUP", 0xaa, b"\0\x01\0\x01a"),
     ("PUBREL: DUP", 0x6a, b"\0\x01"),
 ];
-
-/// A client by its bytes.
-struct Line {
-    desk: Desk,
-    conn: ConnId,
-    codec: Codec,
-}
-
-impl Line {
-    fn new() -> Self {
-        let mut desk = Desk::new();
-        let conn = desk.open();
-        Self { desk, conn, codec: Codec::default() }
-    }
-
-    fn connected(connect: &[u8]) -> Self {
-        let mut line = Self::new();
-        let said = line.say(connect);
-        assert_eq!((said[0], said[3]), (0x20, 0), "connected");
-        line
-    }
-
-    /// Sends bytes as the shell would; what comes back.
-    fn say(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let read = match self.codec.frame(bytes, 1024) {
-            Ok(Some(length)) => self.codec.decode(&bytes[..length]),
-            Ok(None) => panic!("{bytes:x?} is no whole packet"),
-            Err(fault) => Err(fault),
-        };
-        match read {
-            Ok(packet) => self.desk.send(self.conn, packet),
-            Err(fault) => self.desk.fault(self.conn, fault),
-        }
-        let mut said = BytesMut::new();
-        for packet in self.desk.got(self.conn) {
-            self.codec.encode(packet, &mut said).unwrap();
-        }
-        said.to_vec()
-    }
-}
-
-fn packet(first: u8, rest: &[u8]) -> Vec<u8> {
-    [&[first, u8::try_from(rest.len()).unwrap()], rest].concat()
-}
 
 /// The code of a CONNACK or a DISCONNECT that is all that was said; none for silence.
 fn code(said: &[u8]) -> Option<u8> {
