@@ -4,6 +4,7 @@
 
 mod access;
 mod aliases;
+mod conformance;
 mod connect;
 mod crowd;
 mod desk;

@@ -16,7 +16,11 @@ fn the_lower_qos_counts() {
             let listener = desk.listener("l", &["t"], granted);
             let publisher = desk.join("p");
             desk.publish(publisher, "t", "x", published);
-            assert_eq!(desk.heard(listener), [format!("t x {}", u8::from(published.min(granted)))]);
+            let heard = desk.messages(listener);
+            let [message] = heard.as_slice() else { panic!("{heard:?}") };
+            assert_eq!(message.qos, published.min(granted));
+            // 2.2.1-2, 4.3.1 to 4.3.3: a packet id above QoS 0 only, and no DUP at first.
+            assert_eq!((message.packet_id.is_some(), message.dup), (message.qos > Q0, false));
         }
     }
 }
