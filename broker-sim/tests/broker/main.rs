@@ -9,6 +9,7 @@ mod connect;
 mod crowd;
 mod desk;
 mod faults;
+mod legal;
 mod limits;
 mod line;
 mod malformed;
