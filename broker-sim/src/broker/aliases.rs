@@ -41,7 +41,8 @@ impl Aliases {
             publish.properties.get_or_insert_default().topic_alias = None;
             return;
         }
-        self.known.insert(publish.topic.clone(), next);
+        // A copy of its own: a slice would keep the whole packet for as long as the connection.
+        self.known.insert((&*publish.topic).into(), next);
     }
 }
 

@@ -124,6 +124,8 @@ impl Broker {
         if self.sessions.len() >= self.limits.sessions {
             return Err(Fault::NoRoom);
         }
+        // A copy of its own: a slice would keep the whole CONNECT for as long as the session.
+        let client = ByteString::from(&*client);
         self.last_session += 1;
         let id = SessionId(self.last_session);
         self.clients.insert(client.clone(), id);

@@ -100,8 +100,8 @@ impl Broker {
         let sessions = &self.sessions;
         let present = |id: SessionId| sessions.get(&id).is_some_and(|session| session.conn.is_some());
         self.subscriptions.matching(&message.publish.topic, from, present, &mut hits);
-        // Stable: a share's member that also subscribed alone has its hits side by side.
-        hits.sort_by_key(|hit| hit.session);
+        // A share's member that also subscribed alone has its hits side by side.
+        hits.sort_unstable_by_key(|hit| hit.session);
         let heard = !hits.is_empty();
         let mut receivers = hits.chunk_by(|a, b| a.session == b.session);
         if let Some(last) = receivers.next_back() {
@@ -158,7 +158,8 @@ fn resolve(conn: &mut Conn, publish: &Publish) -> Result<ByteString, Fault> {
     if publish.topic.is_empty() {
         return conn.aliases.get(&alias).cloned().ok_or(Fault::NoTopic);
     }
-    conn.aliases.insert(alias, publish.topic.clone());
+    // A copy of its own: a slice would keep the whole packet for as long as the alias.
+    conn.aliases.insert(alias, (&*publish.topic).into());
     Ok(publish.topic.clone())
 }
 

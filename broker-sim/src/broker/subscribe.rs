@@ -86,7 +86,7 @@ impl Broker {
             if session.filters.len() >= self.limits.subscriptions {
                 return Err(SubscribeAckReason::QuotaExceeded);
             }
-            session.filters.insert(text.clone());
+            session.filters.insert((&**text).into());
         }
         Ok(self.subscriptions.add(id, filter, subscription))
     }

@@ -27,7 +27,7 @@ mod flag {
 }
 
 /// Which MQTT a CONNECT speaks. Its other levels are refused as such, another protocol as malformed [MQTT-3.1.2-1].
-pub(super) fn level(reader: &mut Reader) -> Result<Level, Fault> {
+pub(super) fn level(reader: &mut Reader<'_>) -> Result<Level, Fault> {
     let name = reader.binary()?;
     match (&name[..], reader.u8()?) {
         (b"MQTT", 5) => Ok(Level::V5),
@@ -39,7 +39,7 @@ pub(super) fn level(reader: &mut Reader) -> Result<Level, Fault> {
 }
 
 /// Reads a CONNECT from its flags on.
-pub(super) fn connect(mut reader: Reader, level: Level) -> Result<Connect, Fault> {
+pub(super) fn connect(mut reader: Reader<'_>, level: Level) -> Result<Connect, Fault> {
     let flags = reader.u8()?;
     let has = |bit| flags & bit != 0;
     check(flags, level)?;
@@ -59,7 +59,7 @@ pub(super) fn connect(mut reader: Reader, level: Level) -> Result<Connect, Fault
         connect.last_will = Some(will(&mut reader, flags, level)?);
     }
     // 3.1 lets the names be absent whatever the flags say.
-    let absent = |reader: &Reader| level == Level::V31 && reader.is_empty();
+    let absent = |reader: &Reader<'_>| level == Level::V31 && reader.is_empty();
     if has(flag::USER_NAME) && !absent(&reader) {
         connect.username = Some(reader.text()?);
     }
@@ -83,7 +83,7 @@ fn check(flags: u8, level: Level) -> Result<(), Fault> {
 }
 
 /// An absent Receive Maximum is the highest (3.1.2.11.3). None at all tells the broker that the client's MQTT has none.
-fn of_connect(reader: &mut Reader, connect: &mut Connect) -> Result<(), Fault> {
+fn of_connect(reader: &mut Reader<'_>, connect: &mut Connect) -> Result<(), Fault> {
     connect.receive_max = Some(NonZeroU16::MAX);
     connect.user_properties = properties(reader, |id, value| {
         match id {
@@ -106,7 +106,7 @@ fn of_connect(reader: &mut Reader, connect: &mut Connect) -> Result<(), Fault> {
     Ok(())
 }
 
-fn will(reader: &mut Reader, flags: u8, level: Level) -> Result<LastWill, Fault> {
+fn will(reader: &mut Reader<'_>, flags: u8, level: Level) -> Result<LastWill, Fault> {
     let mut delay = None;
     let mut of_message = OfMessage::default();
     let user_properties = match level {

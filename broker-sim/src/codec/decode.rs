@@ -3,7 +3,6 @@
 //! A packet that can't be read as MQTT says is malformed; one that can be read and says what is not allowed is a
 //! protocol error (MQTT 5, 1.2). What depends on the connection's or the session's state is the broker's to find.
 
-use bytes::Bytes;
 use rmqtt_codec::{
     types::{Publish, QoS},
     v5::{
@@ -42,7 +41,7 @@ pub(super) mod kind {
 }
 
 /// Reads any packet but CONNECT from what follows its fixed header.
-pub(super) fn packet(first: u8, reader: Reader, level: Level) -> Result<Packet, Fault> {
+pub(super) fn packet(first: u8, reader: Reader<'_>, level: Level) -> Result<Packet, Fault> {
     let (kind, flags) = (first >> 4, first & 0x0f);
     if kind == kind::PUBLISH {
         return publish(flags, reader, level).map(|publish| Packet::Publish(Box::new(publish)));
@@ -71,7 +70,7 @@ fn check_flags(kind: u8, flags: u8, level: Level) -> Result<(), Fault> {
 }
 
 /// PUBLISH (3.3). Whether the topic is one is the broker's to say, which knows the aliases.
-fn publish(flags: u8, mut reader: Reader, level: Level) -> Result<Publish, Fault> {
+fn publish(flags: u8, mut reader: Reader<'_>, level: Level) -> Result<Publish, Fault> {
     // [MQTT-3.3.1-4]
     let qos = QoS::try_from((flags >> 1) & 0x03).map_err(|_| Fault::Malformed)?;
     let dup = flags & DUP != 0;
@@ -88,7 +87,7 @@ fn publish(flags: u8, mut reader: Reader, level: Level) -> Result<Publish, Fault
     Ok(Publish { dup, retain: flags & 0x01 != 0, qos, topic, packet_id, payload: reader.rest(), properties })
 }
 
-fn of_publish(reader: &mut Reader) -> Result<Option<PublishProperties>, Fault> {
+fn of_publish(reader: &mut Reader<'_>) -> Result<Option<PublishProperties>, Fault> {
     let mut found = PublishProperties::default();
     let mut of_message = OfMessage::default();
     found.user_properties = properties(reader, |id, value| {
@@ -110,7 +109,7 @@ fn of_publish(reader: &mut Reader) -> Result<Option<PublishProperties>, Fault> {
 }
 
 /// PUBACK and PUBREC (3.4, 3.5).
-fn ack(mut reader: Reader, level: Level) -> Result<PublishAck, Fault> {
+fn ack(mut reader: Reader<'_>, level: Level) -> Result<PublishAck, Fault> {
     let mut ack = PublishAck { packet_id: reader.packet_id()?, ..PublishAck::default() };
     if level == Level::V5 && !reader.is_empty() {
         ack.reason_code = PublishAckReason::try_from(reader.u8()?).map_err(|_| Fault::Malformed)?;
@@ -123,7 +122,7 @@ fn ack(mut reader: Reader, level: Level) -> Result<PublishAck, Fault> {
 }
 
 /// PUBREL and PUBCOMP (3.6, 3.7).
-fn ack2(mut reader: Reader, level: Level) -> Result<PublishAck2, Fault> {
+fn ack2(mut reader: Reader<'_>, level: Level) -> Result<PublishAck2, Fault> {
     let mut ack = PublishAck2 { packet_id: reader.packet_id()?, ..PublishAck2::default() };
     if level == Level::V5 && !reader.is_empty() {
         ack.reason_code = PublishAck2Reason::try_from(reader.u8()?).map_err(|_| Fault::Malformed)?;
@@ -136,7 +135,7 @@ fn ack2(mut reader: Reader, level: Level) -> Result<PublishAck2, Fault> {
 }
 
 /// SUBSCRIBE (3.8), with at least one filter [MQTT-3.8.3-2].
-fn subscribe(mut reader: Reader, level: Level) -> Result<Subscribe, Fault> {
+fn subscribe(mut reader: Reader<'_>, level: Level) -> Result<Subscribe, Fault> {
     let (packet_id, mut id) = (reader.packet_id()?, None);
     let user_properties = match level {
         Level::V5 => properties(&mut reader, |property, value| {
@@ -172,7 +171,7 @@ fn options(byte: u8, level: Level) -> Result<SubscriptionOptions, Fault> {
 }
 
 /// UNSUBSCRIBE (3.10), with at least one filter [MQTT-3.10.3-2].
-fn unsubscribe(mut reader: Reader, level: Level) -> Result<Unsubscribe, Fault> {
+fn unsubscribe(mut reader: Reader<'_>, level: Level) -> Result<Unsubscribe, Fault> {
     let packet_id = reader.packet_id()?;
     let user_properties = match level {
         Level::V5 => properties(&mut reader, |_, _| Ok(false))?,
@@ -189,7 +188,7 @@ fn unsubscribe(mut reader: Reader, level: Level) -> Result<Unsubscribe, Fault> {
 }
 
 /// DISCONNECT (3.14). Reasons and properties that only a server may give are a protocol error.
-fn disconnect(mut reader: Reader, level: Level) -> Result<Disconnect, Fault> {
+fn disconnect(mut reader: Reader<'_>, level: Level) -> Result<Disconnect, Fault> {
     let mut disconnect = Disconnect::default();
     if level == Level::V5 && !reader.is_empty() {
         disconnect.reason_code = DisconnectReasonCode::try_from(reader.u8()?).map_err(|_| Fault::Malformed)?;
@@ -235,7 +234,7 @@ fn of_server(reason: DisconnectReasonCode) -> bool {
 }
 
 /// AUTH (3.15).
-fn auth(mut reader: Reader) -> Result<Auth, Fault> {
+fn auth(mut reader: Reader<'_>) -> Result<Auth, Fault> {
     let mut auth = Auth::default();
     if !reader.is_empty() {
         auth.reason_code = AuthReasonCode::try_from(reader.u8()?).map_err(|_| Fault::Malformed)?;
@@ -256,8 +255,8 @@ fn auth(mut reader: Reader) -> Result<Auth, Fault> {
 }
 
 /// The first byte of a packet, and what follows its fixed header; `bytes` are one whole packet as `frame` found it.
-pub(super) fn split(bytes: &[u8]) -> Result<(u8, Reader), Fault> {
-    let mut reader = Reader::new(Bytes::copy_from_slice(bytes));
+pub(super) fn split(bytes: &[u8]) -> Result<(u8, Reader<'_>), Fault> {
+    let mut reader = Reader::new(bytes);
     let first = reader.u8()?;
     reader.varint()?;
     Ok((first, reader))

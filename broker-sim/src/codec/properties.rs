@@ -35,32 +35,29 @@ pub(super) mod id {
 /// Reads the properties that stand here. `take` reads the value of one, and says whether it may stand in this packet
 /// at all; if not the packet is malformed (2.2.2.2). Any but a user property may stand there once.
 pub(super) fn properties(
-    reader: &mut Reader,
-    mut take: impl FnMut(u8, &mut Reader) -> Result<bool, Fault>,
+    reader: &mut Reader<'_>,
+    mut take: impl FnMut(u8, &mut Reader<'_>) -> Result<bool, Fault>,
 ) -> Result<UserProperties, Fault> {
     let mut user = UserProperties::new();
-    let length = reader.varint()?;
-    if length == 0 {
-        return Ok(user);
-    }
-    let mut inner = reader.take(usize::try_from(length).map_err(|_| Fault::Malformed)?)?;
     let mut seen = 0_u64;
-    while !inner.is_empty() {
+    let length = usize::try_from(reader.varint()?).map_err(|_| Fault::Malformed)?;
+    reader.within(length, |reader| {
         // An identifier is a Variable Byte Integer, but all of them are below 128.
-        let id = inner.u8()?;
+        let id = reader.u8()?;
         if id == id::USER {
-            user.push(inner.pair()?);
-            continue;
+            user.push(reader.pair()?);
+            return Ok(());
         }
         let bit = 1_u64.checked_shl(id.into()).ok_or(Fault::Malformed)?;
-        if !take(id, &mut inner)? {
+        if !take(id, reader)? {
             return Err(Fault::Malformed);
         }
         if seen & bit != 0 {
             return Err(Fault::Protocol);
         }
         seen |= bit;
-    }
+        Ok(())
+    })?;
     Ok(user)
 }
 
@@ -76,7 +73,7 @@ pub(super) struct OfMessage {
 
 impl OfMessage {
     /// Reads one property's value; false if it is none of a message's.
-    pub(super) fn take(&mut self, id: u8, reader: &mut Reader) -> Result<bool, Fault> {
+    pub(super) fn take(&mut self, id: u8, reader: &mut Reader<'_>) -> Result<bool, Fault> {
         match id {
             id::PAYLOAD_FORMAT => self.is_utf8 = Some(reader.flag()?),
             // An expiry of no time at all can't be told from none in the packet's type, so it is a second.
@@ -91,7 +88,7 @@ impl OfMessage {
 }
 
 /// The properties of an acknowledgement: a reason, and user properties.
-pub(super) fn of_ack(reader: &mut Reader) -> Result<(UserProperties, Option<ByteString>), Fault> {
+pub(super) fn of_ack(reader: &mut Reader<'_>) -> Result<(UserProperties, Option<ByteString>), Fault> {
     let mut reason = None;
     let user = properties(reader, |id, value| {
         if id == id::REASON {
@@ -107,7 +104,7 @@ mod tests {
     use super::*;
 
     fn read(bytes: &'static [u8]) -> Result<(UserProperties, Option<ByteString>), Fault> {
-        of_ack(&mut Reader::new(Bytes::from_static(bytes)))
+        of_ack(&mut Reader::new(bytes))
     }
 
     #[test]

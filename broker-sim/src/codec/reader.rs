@@ -1,23 +1,29 @@
 //! The data types that packets are made of (1.5), read strictly.
 
-use std::num::NonZeroU16;
+use std::{num::NonZeroU16, ops::Range};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use bytestring::ByteString;
 
 use crate::broker::Fault;
 
-/// What is left of a packet, or of its properties. What is read shares the packet's memory.
-#[derive(Clone, Debug)]
-pub(super) struct Reader(Bytes);
+/// A packet, how far it has been read, and how far it may be. What is kept of it is copied, all of it at once: most
+/// packets (acknowledgements) have nothing to keep.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    packet: &'a [u8],
+    at: usize,
+    end: usize,
+    copy: Option<Bytes>,
+}
 
-impl Reader {
-    pub(super) fn new(bytes: Bytes) -> Self {
-        Self(bytes)
+impl<'a> Reader<'a> {
+    pub(super) fn new(packet: &'a [u8]) -> Self {
+        Self { packet, at: 0, end: packet.len(), copy: None }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.at == self.end
     }
 
     /// Nothing may be left.
@@ -26,27 +32,55 @@ impl Reader {
     }
 
     /// All that is left.
-    pub(super) fn rest(self) -> Bytes {
-        self.0
+    pub(super) fn rest(mut self) -> Bytes {
+        self.keep(self.at..self.end)
     }
 
-    pub(super) fn take(&mut self, bytes: usize) -> Result<Self, Fault> {
-        if bytes > self.0.len() {
+    /// Where the next `bytes` are.
+    fn next(&mut self, bytes: usize) -> Result<Range<usize>, Fault> {
+        if bytes > self.end - self.at {
             return Err(Fault::Malformed);
         }
-        Ok(Self(self.0.split_to(bytes)))
+        let from = self.at;
+        self.at += bytes;
+        Ok(from..self.at)
+    }
+
+    fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        let at = self.next(N)?;
+        self.packet[at].try_into().map_err(|_| Fault::Malformed)
+    }
+
+    fn keep(&mut self, range: Range<usize>) -> Bytes {
+        self.copy.get_or_insert_with(|| Bytes::copy_from_slice(self.packet)).slice(range)
+    }
+
+    /// Lets `read` take part after part of the next `bytes`, to their end.
+    pub(super) fn within(
+        &mut self,
+        bytes: usize,
+        mut read: impl FnMut(&mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let inner = self.next(bytes)?;
+        self.at = inner.start;
+        let outer = std::mem::replace(&mut self.end, inner.end);
+        while !self.is_empty() {
+            read(self)?;
+        }
+        self.end = outer;
+        Ok(())
     }
 
     pub(super) fn u8(&mut self) -> Result<u8, Fault> {
-        self.0.try_get_u8().map_err(|_| Fault::Malformed)
+        Ok(u8::from_be_bytes(self.fixed()?))
     }
 
     pub(super) fn u16(&mut self) -> Result<u16, Fault> {
-        self.0.try_get_u16().map_err(|_| Fault::Malformed)
+        Ok(u16::from_be_bytes(self.fixed()?))
     }
 
     pub(super) fn u32(&mut self) -> Result<u32, Fault> {
-        self.0.try_get_u32().map_err(|_| Fault::Malformed)
+        Ok(u32::from_be_bytes(self.fixed()?))
     }
 
     /// A number that may not be 0: a packet id [MQTT-2.2.1-3], or a property that MQTT doesn't allow to be 0.
@@ -82,17 +116,19 @@ impl Reader {
 
     pub(super) fn binary(&mut self) -> Result<Bytes, Fault> {
         let length = self.u16()?;
-        Ok(self.take(length.into())?.0)
+        let at = self.next(length.into())?;
+        Ok(self.keep(at))
     }
 
     /// A UTF-8 Encoded String: well-formed [MQTT-1.5.4-1], without U+0000 [MQTT-1.5.4-2], and with every U+FEFF that
     /// is in it [MQTT-1.5.4-3].
     pub(super) fn text(&mut self) -> Result<ByteString, Fault> {
-        let bytes = self.binary()?;
-        if bytes.contains(&0) {
+        let length = self.u16()?;
+        let at = self.next(length.into())?;
+        if self.packet[at.clone()].contains(&0) {
             return Err(Fault::Malformed);
         }
-        ByteString::try_from(bytes).map_err(|_| Fault::Malformed)
+        ByteString::try_from(self.keep(at)).map_err(|_| Fault::Malformed)
     }
 
     /// A UTF-8 String Pair [MQTT-1.5.7-1].
@@ -105,8 +141,8 @@ impl Reader {
 mod tests {
     use super::*;
 
-    fn reader(bytes: &'static [u8]) -> Reader {
-        Reader::new(Bytes::from_static(bytes))
+    fn reader(bytes: &[u8]) -> Reader<'_> {
+        Reader::new(bytes)
     }
 
     #[test]
@@ -150,5 +186,26 @@ mod tests {
         assert_eq!(reader(b"\0\0").packet_id(), Err(Fault::Protocol));
         assert_eq!(reader(b"\x02").flag(), Err(Fault::Protocol));
         assert_eq!(reader(b"a").end(), Err(Fault::Malformed));
+    }
+
+    #[test]
+    fn a_part_is_read_to_its_end_and_no_further() {
+        let mut whole = reader(b"\0\x01a\0\x01bc");
+        let mut found = Vec::new();
+        let mut read = |part: &mut Reader<'_>| part.text().map(|text| found.push(text.to_string()));
+        whole.within(6, &mut read).unwrap();
+        assert_eq!(whole.u8(), Ok(b'c'));
+        assert_eq!(reader(b"\0\x01a").within(2, &mut read), Err(Fault::Malformed));
+        assert_eq!(reader(b"\0\x01a").within(4, &mut read), Err(Fault::Malformed));
+        assert_eq!(found, ["a", "b"]);
+    }
+
+    #[test]
+    fn only_what_is_kept_is_copied() {
+        let mut ack = reader(b"\0\x05\0");
+        assert!(ack.packet_id().is_ok() && ack.u8().is_ok() && ack.copy.is_none());
+        let mut two = reader(b"\0\x01a\0\x01b");
+        let (a, b) = two.pair().unwrap();
+        assert_eq!(b.as_bytes().as_ptr() as usize - a.as_bytes().as_ptr() as usize, 3, "of one copy");
     }
 }
