@@ -17,14 +17,14 @@ mod session;
 mod size;
 mod subscribe;
 mod subscriptions;
+mod table;
 mod timers;
 mod topic;
 mod trie;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     fmt,
-    hash::{BuildHasherDefault, DefaultHasher},
 };
 
 use baton_protocol::limits::Millis;
@@ -43,12 +43,10 @@ pub use self::{
 use self::{
     session::{Conn, Session},
     subscriptions::{Hit, Subscriptions},
+    table::Table,
     timers::Timers,
     trie::Trie,
 };
-
-/// Fixed hasher: a run with the same inputs has the same outputs.
-type Table<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 
 /// One connection, for as long as the broker lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

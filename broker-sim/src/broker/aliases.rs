@@ -1,9 +1,14 @@
 //! Topic aliases that we set towards a client (MQTT 5, 3.3.2.3.4).
 
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, DefaultHasher},
+};
+
 use bytestring::ByteString;
 use rmqtt_codec::types::Publish;
 
-use super::{Table, limits::ALIASES_USED, size::publish_bytes};
+use super::{limits::ALIASES_USED, size::publish_bytes};
 
 /// Bytes of a topic that its alias doesn't make shorter.
 const SHORT: usize = 3;
@@ -14,12 +19,12 @@ const SHORT: usize = 3;
 pub(super) struct Aliases {
     /// The client's Topic Alias Maximum [MQTT-3.1.2-26], or ours if that is lower; 0 for none [MQTT-3.1.2-27].
     most: u16,
-    known: Table<ByteString, u16>,
+    known: HashMap<ByteString, u16, BuildHasherDefault<DefaultHasher>>,
 }
 
 impl Aliases {
     pub(super) fn new(client_takes: u16) -> Self {
-        Self { most: client_takes.min(ALIASES_USED), known: Table::default() }
+        Self { most: client_takes.min(ALIASES_USED), known: HashMap::default() }
     }
 
     /// Shortens the PUBLISH by the alias of its topic, or gives the topic one if the packet stays within `packet_max`.

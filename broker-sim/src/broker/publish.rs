@@ -3,7 +3,6 @@
 use std::num::NonZeroU16;
 
 use baton_protocol::limits::Millis;
-use bytestring::ByteString;
 use rmqtt_codec::{
     types::{Publish, QoS},
     v5::{Packet, PublishAck, PublishAck2, PublishAck2Reason, PublishAckReason},
@@ -23,7 +22,7 @@ impl Broker {
     ) -> Result<(), Fault> {
         self.counts.publishes[usize::from(publish.qos.value())] += 1;
         let conn = self.conns.get_mut(&id).expect("only a live connection has packets");
-        publish.topic = resolve(conn, &publish)?;
+        resolve(conn, &mut publish)?;
         check(&publish)?;
 
         let Some(packet_id) = publish.packet_id else {
@@ -148,19 +147,20 @@ fn address(mut copy: Message, hits: &[Hit]) -> Message {
     copy
 }
 
-/// The topic, with the client's alias set or looked up (3.3.2.3.4).
-fn resolve(conn: &mut Conn, publish: &Publish) -> Result<ByteString, Fault> {
+/// Sets the client's alias, or finds the topic that it stands for (3.3.2.3.4).
+fn resolve(conn: &mut Conn, publish: &mut Publish) -> Result<(), Fault> {
     let alias = publish.properties.as_ref().and_then(|properties| properties.topic_alias);
-    let Some(alias) = alias.map(NonZeroU16::get) else { return Ok(publish.topic.clone()) };
+    let Some(alias) = alias.map(NonZeroU16::get) else { return Ok(()) };
     if alias > TOPIC_ALIASES {
         return Err(Fault::TopicAlias);
     }
     if publish.topic.is_empty() {
-        return conn.aliases.get(&alias).cloned().ok_or(Fault::NoTopic);
+        publish.topic = conn.aliases.get(&alias).cloned().ok_or(Fault::NoTopic)?;
+        return Ok(());
     }
     // A copy of its own: a slice would keep the whole packet for as long as the alias.
     conn.aliases.insert(alias, (&*publish.topic).into());
-    Ok(publish.topic.clone())
+    Ok(())
 }
 
 /// Whether the payload is UTF-8 if the publisher says so (3.3.2.3.2). No topic or size depends on it, so a message that

@@ -118,6 +118,7 @@ fn expired() {
     desk.pass(10_000);
     let conn = desk.listener("c", &["t"], Q0);
     assert_eq!(desk.heard(conn), [] as [&str; 0]);
+    assert_eq!(desk.broker.counts().dropped, 0, "nobody should have had it");
 }
 
 /// 3.3.1.3: all of many retained messages arrive, at any QoS, though the connection takes them slowly; and a message
