@@ -3,8 +3,10 @@
 //! One input (`connected`, `handle_*`, `closed`), then `poll_output` until it has none, then `poll_timeout` for when
 //! to call `handle_timeout`. The broker speaks MQTT 5; the codec translates 3.1 and 3.1.1 from and to it.
 
+mod aliases;
 mod connect;
 mod counts;
+mod credentials;
 mod deliver;
 mod fault;
 mod limits;
@@ -15,14 +17,14 @@ mod session;
 mod size;
 mod subscribe;
 mod subscriptions;
+mod table;
 mod timers;
 mod topic;
 mod trie;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     fmt,
-    hash::{BuildHasherDefault, DefaultHasher},
 };
 
 use baton_protocol::limits::Millis;
@@ -32,16 +34,19 @@ use rmqtt_codec::{
     v5::{Disconnect, DisconnectReasonCode, Packet},
 };
 
-pub use self::{counts::Counts, fault::Fault, limits::Limits};
+pub use self::{
+    counts::Counts,
+    credentials::{BadCredentials, Credentials},
+    fault::Fault,
+    limits::Limits,
+};
 use self::{
     session::{Conn, Session},
     subscriptions::{Hit, Subscriptions},
+    table::Table,
     timers::Timers,
     trie::Trie,
 };
-
-/// Fixed hasher: a run with the same inputs has the same outputs.
-type Table<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 
 /// One connection, for as long as the broker lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -113,6 +118,8 @@ enum Waiting {
 #[derive(Debug, Default)]
 pub struct Broker {
     limits: Limits,
+    /// Who may connect; anybody if none.
+    credentials: Option<Credentials>,
     conns: Table<ConnId, Conn>,
     sessions: Table<SessionId, Session>,
     clients: BTreeMap<ByteString, SessionId>,
@@ -135,6 +142,12 @@ impl Broker {
         Self { limits, ..Self::default() }
     }
 
+    /// Lets in only these users from now on.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Credentials) -> Self {
+        Self { credentials: Some(credentials), ..self }
+    }
+
     /// What it has seen and holds.
     pub fn counts(&self) -> Counts {
         Counts { sessions: self.sessions.len(), connections: self.conns.len(), ..self.counts }
@@ -149,16 +162,7 @@ impl Broker {
     pub fn connected(&mut self, now: Millis) -> ConnId {
         self.last_conn += 1;
         let id = ConnId(self.last_conn);
-        let conn = Conn {
-            session: None,
-            seen: now,
-            patience: Some(self.limits.connect),
-            unsent: 0,
-            packet_max: usize::MAX,
-            aliases: BTreeMap::new(),
-            will: None,
-        };
-        self.conns.insert(id, conn);
+        self.conns.insert(id, Conn::new(now, self.limits.connect));
         self.timers.set(Waiting::Conn(id), Some(now + self.limits.connect));
         id
     }
@@ -189,11 +193,11 @@ impl Broker {
             Packet::Unsubscribe(unsubscribe) => return self.unsubscribe(conn, session, &unsubscribe),
             Packet::PingRequest => self.send(conn, Packet::PingResponse),
             Packet::Disconnect(disconnect) => return self.disconnect(conn, session, &disconnect, now),
-            Packet::ConnectAck(_)
-            | Packet::SubscribeAck(_)
-            | Packet::UnsubscribeAck(_)
-            | Packet::PingResponse
-            | Packet::Auth(_) => return Err(Fault::ServerOnly),
+            Packet::ConnectAck(_) | Packet::SubscribeAck(_) | Packet::UnsubscribeAck(_) | Packet::PingResponse => {
+                return Err(Fault::ServerOnly);
+            }
+            // No connection has a method, so none may have an AUTH [MQTT-4.12.0-7].
+            Packet::Auth(_) => return Err(Fault::Protocol),
         }
         Ok(())
     }
@@ -204,7 +208,12 @@ impl Broker {
         match (at.session, fault.refusal()) {
             (None, None) => self.close(conn, None, Closing::Fault(fault), now),
             (None, Some(refusal)) => self.refuse(conn, refusal, fault, now),
-            (Some(_), _) => self.close(conn, Some(fault.disconnect()), Closing::Fault(fault), now),
+            (Some(_), _) => {
+                let reason_string = at.reason(fault.reason());
+                let disconnect = Disconnect { reason_string, ..Disconnect::new(fault.disconnect()) };
+                self.send(conn, Packet::Disconnect(disconnect));
+                self.close(conn, None, Closing::Fault(fault), now);
+            }
         }
     }
 
@@ -265,10 +274,15 @@ impl Broker {
         self.handle_fault(id, fault, now);
     }
 
-    /// Sends a packet that isn't a message.
-    fn send(&mut self, id: ConnId, packet: Packet) {
+    /// Sends a packet that isn't a message. A reason string that makes it too large for the client is left out
+    /// [MQTT-3.2.2-19, MQTT-3.4.2-2, MQTT-3.5.2-2, MQTT-3.6.2-2, MQTT-3.7.2-2, MQTT-3.9.2-1, MQTT-3.11.2-1,
+    /// MQTT-3.14.2-3].
+    fn send(&mut self, id: ConnId, mut packet: Packet) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
-        let bytes = size::wire_bytes(&packet);
+        let mut bytes = size::wire_bytes(&packet);
+        if bytes > conn.packet_max && take_reason(&mut packet) {
+            bytes = size::wire_bytes(&packet);
+        }
         conn.unsent += bytes;
         self.outputs.push_back(Output::Send { conn: id, packet, bytes });
     }
@@ -287,4 +301,18 @@ impl Broker {
         self.counts.wills += 1;
         self.route(message::Message::new(publish, now), Some(from), now);
     }
+}
+
+/// Takes the reason string out of a packet; whether there was one.
+fn take_reason(packet: &mut Packet) -> bool {
+    let reason = match packet {
+        Packet::ConnectAck(ack) => &mut ack.reason_string,
+        Packet::PublishAck(ack) | Packet::PublishReceived(ack) => &mut ack.reason_string,
+        Packet::PublishRelease(ack) | Packet::PublishComplete(ack) => &mut ack.reason_string,
+        Packet::SubscribeAck(ack) => &mut ack.reason_string,
+        Packet::UnsubscribeAck(ack) => &mut ack.reason_string,
+        Packet::Disconnect(disconnect) => &mut disconnect.reason_string,
+        _ => return false,
+    };
+    reason.take().is_some()
 }

@@ -1,36 +1,43 @@
 //! Bytes to packets and back. The broker speaks MQTT 5; a client of 3.1 or 3.1.1 is translated here.
+//!
+//! Packets are read by this module, which is strict, and written by `rmqtt-codec`, whose packet types both use.
 
+mod connect;
+mod decode;
 mod frame;
+mod properties;
+mod reader;
 mod v3;
 
 use bytes::BytesMut;
-use rmqtt_codec::{
-    error::{DecodeError, EncodeError},
-    v3 as codec3, v5 as codec5,
-    v5::Packet,
-    version::{ProtocolVersion, VersionCodec},
-};
-use tokio_util::codec::{Decoder, Encoder};
+use rmqtt_codec::{error::EncodeError, v3 as codec3, v5 as codec5, v5::Packet};
+use tokio_util::codec::Encoder;
 
 use crate::broker::Fault;
 
 /// The first byte of a CONNECT packet.
-const CONNECT: u8 = 0x10;
+const CONNECT: u8 = decode::kind::CONNECT << 4;
+
+/// A version of MQTT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    V31,
+    V311,
+    V5,
+}
 
 /// One connection's codec: which MQTT it speaks is known from the CONNECT on.
 #[derive(Debug)]
-pub struct Codec(Speaks);
-
-#[derive(Debug)]
-enum Speaks {
-    Unknown,
-    V3(codec3::Codec),
-    V5(codec5::Codec),
+pub struct Codec {
+    level: Option<Level>,
+    old: codec3::Codec,
+    new: codec5::Codec,
 }
 
 impl Default for Codec {
     fn default() -> Self {
-        Self(Speaks::Unknown)
+        // The shell has checked the packet's size, so that the codecs needn't.
+        Self { level: None, old: codec3::Codec::new(0), new: codec5::Codec::new(0, 0) }
     }
 }
 
@@ -38,60 +45,35 @@ impl Codec {
     /// The length of the first packet in `bytes`; none if it isn't whole yet. At most `max` bytes. A connection that
     /// doesn't begin with a CONNECT is found out at its first byte.
     pub fn frame(&self, bytes: &[u8], max: usize) -> Result<Option<usize>, Fault> {
-        match (&self.0, bytes.first()) {
-            (Speaks::Unknown, Some(first)) if *first != CONNECT => Err(Fault::FirstNotConnect),
+        match (self.level, bytes.first()) {
+            (None, Some(first)) if *first != CONNECT => Err(Fault::FirstNotConnect),
             _ => frame::frame(bytes, max),
         }
     }
 
-    /// Reads one packet from exactly its bytes, as `frame` found them.
+    /// Reads one packet from exactly its bytes, as `frame` found them. What is kept of it doesn't keep `bytes`.
     pub fn decode(&mut self, bytes: &[u8]) -> Result<Packet, Fault> {
-        // A buffer of its own: what the broker keeps of a packet must not keep its neighbours alive.
-        let mut own = BytesMut::from(bytes);
-        loop {
-            match &mut self.0 {
-                Speaks::Unknown => self.0 = sniff(&mut own)?,
-                Speaks::V3(codec) => {
-                    let (packet, _) = codec.decode(&mut own).map_err(fault)?.ok_or(Fault::Malformed)?;
-                    return v3::from_client(packet);
-                }
-                Speaks::V5(codec) => {
-                    let (packet, _) = codec.decode(&mut own).map_err(fault)?.ok_or(Fault::Malformed)?;
-                    return Ok(packet);
-                }
+        let (first, mut reader) = decode::split(bytes)?;
+        match self.level {
+            Some(level) if first != CONNECT => decode::packet(first, reader, level),
+            None if first != CONNECT => Err(Fault::FirstNotConnect),
+            _ => {
+                let level = connect::level(&mut reader)?;
+                // A refusal has the form of the client's MQTT already.
+                self.level.get_or_insert(level);
+                connect::connect(reader, level).map(|connect| Packet::Connect(Box::new(connect)))
             }
         }
     }
 
     /// Appends a packet's bytes to `to`; nothing where the client's MQTT has no such packet.
     pub fn encode(&mut self, packet: Packet, to: &mut BytesMut) -> Result<(), EncodeError> {
-        match &mut self.0 {
-            Speaks::V5(codec) => codec.encode(packet, to),
-            Speaks::V3(codec) => v3::to_client(packet).map_or(Ok(()), |packet| codec.encode(packet, to)),
-            // Only a CONNACK that refuses an unknown level: 3.1.1's form is what every client can read.
-            Speaks::Unknown => v3::to_client(packet).map_or(Ok(()), |packet| codec3::Codec::new(0).encode(packet, to)),
+        match self.level {
+            Some(Level::V5) => self.new.encode(packet, to),
+            // Before the level is known only a CONNACK that refuses an unknown one: 3.1.1's form is what every client
+            // can read.
+            _ => v3::to_client(packet).map_or(Ok(()), |packet| self.old.encode(packet, to)),
         }
-    }
-}
-
-fn sniff(bytes: &mut BytesMut) -> Result<Speaks, Fault> {
-    if bytes.first() != Some(&CONNECT) {
-        return Err(Fault::FirstNotConnect);
-    }
-    // The shell has checked the packet's size, so that the codecs needn't.
-    match VersionCodec.decode(bytes) {
-        Ok(Some(ProtocolVersion::MQTT3)) => Ok(Speaks::V3(codec3::Codec::new(0))),
-        Ok(Some(ProtocolVersion::MQTT5)) => Ok(Speaks::V5(codec5::Codec::new(0, 0))),
-        Err(DecodeError::InvalidProtocol) if frame::names_mqtt(bytes) => Err(Fault::UnknownLevel),
-        _ => Err(Fault::Malformed),
-    }
-}
-
-fn fault(error: DecodeError) -> Fault {
-    match error {
-        DecodeError::InvalidClientId => Fault::ClientId,
-        DecodeError::UnsupportedProtocolLevel => Fault::UnknownLevel,
-        _ => Fault::Malformed,
     }
 }
 

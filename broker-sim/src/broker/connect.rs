@@ -1,5 +1,7 @@
 //! CONNECT, DISCONNECT, client takeover, and the ends of connections and MQTT sessions.
 
+use std::num::NonZeroU16;
+
 use baton_protocol::limits::Millis;
 use bytestring::ByteString;
 use rmqtt_codec::types::Publish;
@@ -9,15 +11,25 @@ use rmqtt_codec::v5::{
 
 use super::{
     Broker, Closing, ConnId, Fault, SessionId, Waiting,
+    aliases::Aliases,
     limits::{PACKET_FLOOR, TOPIC_ALIASES},
     session::{Session, Will},
+    size::connack_bytes,
     topic::{self, Filter},
 };
 
 impl Broker {
     pub(super) fn connect(&mut self, id: ConnId, connect: Connect, now: Millis) -> Result<(), Fault> {
         self.counts.connects += 1;
+        let packet_max = connect.max_packet_size.map_or(usize::MAX, |max| max.get() as usize);
+        let conn = self.conns.get_mut(&id).expect("only a live connection has packets");
+        conn.packet_max = packet_max;
+        // The codec sees to it that with MQTT 5 there is a Receive Maximum.
+        conn.mqtt5 = connect.receive_max.is_some();
+        conn.reasons = conn.mqtt5 && connect.request_problem_info;
+        conn.own_aliases = Aliases::new(connect.topic_alias_max);
         check(&connect)?;
+        self.credentials.as_ref().map_or(Ok(()), |known| known.check(&connect))?;
         let assigned = connect.client_id.is_empty().then(|| self.fresh_client());
         let client = assigned.clone().unwrap_or(connect.client_id);
 
@@ -42,39 +54,58 @@ impl Broker {
         at.expires = None;
         at.will = None;
         let asked = connect.receive_max.map_or(usize::MAX, |max| usize::from(max.get()));
-        let packet_max = connect.max_packet_size.map_or(usize::MAX, |max| max.get() as usize);
         self.counts.dropped += at.outgoing.resume(asked.min(self.limits.inflight), packet_max);
 
-        let patience = (connect.keep_alive > 0).then(|| Millis::from(connect.keep_alive) * 1500);
         let conn = self.conns.get_mut(&id).expect("only a live connection has packets");
+        let bound = self
+            .limits
+            .keep_alive
+            .filter(|most| conn.mqtt5 && (connect.keep_alive == 0 || connect.keep_alive > most.get()));
+        // [MQTT-3.2.2-22]
+        let keep_alive = bound.map_or(connect.keep_alive, NonZeroU16::get);
+        // [MQTT-3.1.2-22]
+        let patience = (keep_alive > 0).then(|| Millis::from(keep_alive) * 1500);
         conn.session = Some(session);
         conn.patience = patience;
-        conn.packet_max = packet_max;
         conn.will = connect.last_will.map(will);
         self.timers.set(Waiting::Conn(id), patience.map(|patience| now + patience));
         self.timers.set(Waiting::Session(session), None);
 
-        self.acknowledge(id, found.is_some(), assigned);
+        let ack = ConnectAck {
+            session_present: found.is_some(),
+            assigned_client_id: assigned,
+            server_keepalive_sec: bound.map(NonZeroU16::get),
+            // [MQTT-3.1.2-28]: a part of the topics that no other session is told of.
+            response_info: connect.request_response_info.then(|| format!("response/{}", session.0).into()),
+            ..ConnectAck::default()
+        };
+        self.accept(id, ack);
         self.pump(session, now);
         Ok(())
     }
 
-    fn acknowledge(&mut self, conn: ConnId, session_present: bool, assigned_client_id: Option<ByteString>) {
+    /// Accepts a CONNECT, and tells what this broker allows.
+    fn accept(&mut self, conn: ConnId, ack: ConnectAck) {
         self.counts.connacks += 1;
-        let ack = ConnectAck {
-            session_present,
-            assigned_client_id,
+        let mut ack = ConnectAck {
+            receive_max: self.limits.receive,
             topic_alias_max: TOPIC_ALIASES,
             max_packet_size: u32::try_from(self.limits.packet_bytes).ok(),
-            ..ConnectAck::default()
+            ..ack
         };
+        let most = self.conns.get(&conn).map_or(usize::MAX, |conn| conn.packet_max);
+        if connack_bytes(&ack) > most {
+            ack.response_info = None;
+        }
         self.send(conn, Packet::ConnectAck(Box::new(ack)));
     }
 
-    /// Refuses a CONNECT and closes [MQTT-3.1.4-5, MQTT-3.2.2-7].
+    /// Refuses a CONNECT and closes [MQTT-3.1.4-6, MQTT-3.2.2-7].
     pub(super) fn refuse(&mut self, conn: ConnId, reason_code: ConnectAckReason, fault: Fault, now: Millis) {
         self.counts.connacks += 1;
-        self.send(conn, Packet::ConnectAck(Box::new(ConnectAck { reason_code, ..ConnectAck::default() })));
+        let reason_string = self.conns.get(&conn).and_then(|conn| conn.reason(fault.reason()));
+        let ack = ConnectAck { reason_code, reason_string, ..ConnectAck::default() };
+        self.send(conn, Packet::ConnectAck(Box::new(ack)));
         self.close(conn, None, Closing::Fault(fault), now);
     }
 
@@ -93,6 +124,8 @@ impl Broker {
         if self.sessions.len() >= self.limits.sessions {
             return Err(Fault::NoRoom);
         }
+        // A copy of its own: a slice would keep the whole CONNECT for as long as the session.
+        let client = ByteString::from(&*client);
         self.last_session += 1;
         let id = SessionId(self.last_session);
         self.clients.insert(client.clone(), id);
@@ -171,8 +204,14 @@ fn check(connect: &Connect) -> Result<(), Fault> {
     if connect.client_id.contains('\0') {
         return Err(Fault::ClientId);
     }
-    if connect.last_will.as_ref().is_some_and(|will| !topic::is_name(&will.topic)) {
-        return Err(Fault::TopicName);
+    if let Some(will) = &connect.last_will {
+        if !topic::is_name(&will.topic) || will.response_topic.as_ref().is_some_and(|topic| !topic::is_name(topic)) {
+            return Err(Fault::TopicName);
+        }
+        // 3.1.3.2.3
+        if will.is_utf8_payload == Some(true) && std::str::from_utf8(&will.message).is_err() {
+            return Err(Fault::PayloadFormat);
+        }
     }
     if connect.max_packet_size.is_some_and(|max| max.get() < PACKET_FLOOR) {
         return Err(Fault::PacketMaximum);

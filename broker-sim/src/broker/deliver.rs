@@ -5,7 +5,7 @@ use std::{collections::VecDeque, num::NonZeroU16};
 use baton_protocol::limits::Millis;
 use rmqtt_codec::{
     types::QoS,
-    v5::{Packet, PublishAck, PublishAckReason},
+    v5::{Packet, PublishAck, PublishAck2Reason, PublishAckReason},
 };
 
 use super::{Broker, ConnId, Counts, Output, SessionId, message::Message, session::Conn, size::wire_bytes};
@@ -63,7 +63,15 @@ impl Broker {
         let refused = !matches!(ack.reason_code, PublishAckReason::Success | PublishAckReason::NoMatchingSubscribers);
         let at = self.sessions.get_mut(&session).expect("a connected session exists");
         match at.outgoing.received(ack.packet_id, refused) {
-            Some(release) => self.send(conn, release),
+            Some(mut release) => {
+                if let Packet::PublishRelease(ack) = &mut release
+                    && ack.reason_code == PublishAck2Reason::PacketIdNotFound
+                {
+                    let at = self.conns.get(&conn);
+                    ack.reason_string = at.and_then(|at| at.reason("no message of QoS 2 has this packet id"));
+                }
+                self.send(conn, release);
+            }
             None => self.pump(session, now),
         }
     }
@@ -78,11 +86,12 @@ impl Broker {
 }
 
 /// Hands a packet of a session's outgoing state to the shell.
-fn give(outputs: &mut VecDeque<Output>, counts: &mut Counts, conn: ConnId, at: &mut Conn, packet: Packet) {
-    let bytes = wire_bytes(&packet);
-    if let Packet::Publish(publish) = &packet {
+fn give(outputs: &mut VecDeque<Output>, counts: &mut Counts, conn: ConnId, at: &mut Conn, mut packet: Packet) {
+    if let Packet::Publish(publish) = &mut packet {
+        at.own_aliases.apply(publish, at.packet_max);
         counts.delivered[usize::from(publish.qos.value())] += 1;
     }
+    let bytes = wire_bytes(&packet);
     at.unsent += bytes;
     outputs.push_back(Output::Send { conn, packet, bytes });
 }

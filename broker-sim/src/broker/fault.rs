@@ -9,6 +9,8 @@ use rmqtt_codec::v5::{ConnectAckReason, DisconnectReasonCode};
 pub enum Fault {
     /// A packet that can't be parsed.
     Malformed,
+    /// A packet that says what MQTT doesn't allow (MQTT 5, 1.2).
+    Protocol,
     /// A packet over `limits.packet_bytes`.
     TooLarge,
     /// A CONNECT with a protocol level other than 3, 4 and 5.
@@ -19,6 +21,10 @@ pub enum Fault {
     SecondConnect,
     /// No client id where one is needed [MQTT-3.1.3-8], or one with U+0000.
     ClientId,
+    /// A user name and a password that aren't known.
+    Credentials,
+    /// No user name where only known users may connect.
+    Anonymous,
     /// Enhanced authentication, which this broker has none of.
     Authentication,
     /// A Maximum Packet Size that not even a CONNACK fits in.
@@ -31,6 +37,10 @@ pub enum Fault {
     NoTopic,
     /// A topic alias above what the CONNACK allows [MQTT-3.3.2-9].
     TopicAlias,
+    /// More messages at once than our Receive Maximum [MQTT-3.3.4-7].
+    ReceiveMaximum,
+    /// A payload that isn't UTF-8 though its Payload Format Indicator says so (3.3.2.3.2).
+    PayloadFormat,
     /// A packet, or a property, that only a server may send.
     ServerOnly,
     /// A shared subscription with No Local [MQTT-3.8.3-4].
@@ -54,6 +64,9 @@ impl Fault {
             Self::TopicName => DisconnectReasonCode::TopicNameInvalid,
             Self::TopicAlias => DisconnectReasonCode::TopicAliasInvalid,
             Self::Authentication => DisconnectReasonCode::BadAuthenticationMethod,
+            Self::Credentials | Self::Anonymous => DisconnectReasonCode::NotAuthorized,
+            Self::ReceiveMaximum => DisconnectReasonCode::ReceiveMaximumExceeded,
+            Self::PayloadFormat => DisconnectReasonCode::PayloadFormatInvalid,
             Self::NoRoom => DisconnectReasonCode::QuotaExceeded,
             Self::KeepAlive => DisconnectReasonCode::KeepAliveTimeout,
             Self::NoConnect => DisconnectReasonCode::MaximumConnectTime,
@@ -61,6 +74,7 @@ impl Fault {
             | Self::SecondConnect
             | Self::ClientId
             | Self::NoTopic
+            | Self::Protocol
             | Self::ServerOnly
             | Self::SharedNoLocal
             | Self::ExpiryFromZero => DisconnectReasonCode::ProtocolError,
@@ -72,13 +86,46 @@ impl Fault {
         match self {
             Self::UnknownLevel => Some(ConnectAckReason::UnsupportedProtocolVersion),
             Self::ClientId => Some(ConnectAckReason::ClientIdentifierNotValid),
+            Self::Credentials => Some(ConnectAckReason::BadUserNameOrPassword),
+            Self::Anonymous => Some(ConnectAckReason::NotAuthorized),
             Self::Authentication => Some(ConnectAckReason::BadAuthenticationMethod),
+            Self::PayloadFormat => Some(ConnectAckReason::PayloadFormatInvalid),
             Self::PacketMaximum => Some(ConnectAckReason::ImplementationSpecificError),
             Self::NoRoom => Some(ConnectAckReason::ServerBusy),
             Self::TopicName => Some(ConnectAckReason::TopicNameInvalid),
             Self::TooLarge => Some(ConnectAckReason::PacketTooLarge),
             Self::Malformed => Some(ConnectAckReason::MalformedPacket),
+            Self::Protocol => Some(ConnectAckReason::ProtocolError),
             _ => None,
+        }
+    }
+
+    /// What the client is told in a reason string.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::Malformed => "the packet can't be read",
+            Self::Protocol => "the packet says what MQTT doesn't allow",
+            Self::TooLarge => "the packet is over the Maximum Packet Size",
+            Self::UnknownLevel => "the protocol version is none of 3, 4 and 5",
+            Self::FirstNotConnect => "the first packet isn't a CONNECT",
+            Self::SecondConnect => "a second CONNECT",
+            Self::ClientId => "the client id is not accepted",
+            Self::Credentials => "user name or password is wrong",
+            Self::Anonymous => "a user name is needed",
+            Self::Authentication => "the authentication method is not known",
+            Self::PacketMaximum => "the Maximum Packet Size is too small for a CONNACK",
+            Self::NoRoom => "too many sessions",
+            Self::TopicName => "the topic name has a wildcard or too many levels",
+            Self::NoTopic => "no topic, and no alias that was set",
+            Self::TopicAlias => "the topic alias is 0 or over the maximum",
+            Self::ReceiveMaximum => "more messages at once than the Receive Maximum",
+            Self::PayloadFormat => "the payload isn't UTF-8 as its format indicator says",
+            Self::ServerOnly => "only a server may send this",
+            Self::SharedNoLocal => "No Local on a shared subscription",
+            Self::ExpiryFromZero => "a session expiry after a CONNECT with none",
+            Self::KeepAlive => "nothing came within the keep-alive",
+            Self::NoConnect => "no CONNECT came",
+            Self::AnswerTooLarge => "the answer is over the client's Maximum Packet Size",
         }
     }
 
@@ -86,12 +133,17 @@ impl Fault {
     pub fn word(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
+            Self::Protocol => "protocol_error",
             Self::TooLarge => "too_large",
             Self::UnknownLevel => "unknown_level",
             Self::FirstNotConnect => "first_not_connect",
             Self::SecondConnect => "second_connect",
             Self::ClientId => "client_id",
+            Self::Credentials => "credentials",
+            Self::Anonymous => "anonymous",
             Self::Authentication => "authentication",
+            Self::ReceiveMaximum => "receive_maximum",
+            Self::PayloadFormat => "payload_format",
             Self::PacketMaximum => "packet_maximum",
             Self::NoRoom => "no_room",
             Self::TopicName => "topic_name",

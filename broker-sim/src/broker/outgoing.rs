@@ -1,6 +1,9 @@
 //! What one MQTT session has for its client: messages in flight, and messages that wait for their turn.
 
-use std::{collections::VecDeque, num::NonZeroU16};
+use std::{
+    collections::VecDeque,
+    num::{NonZeroU16, NonZeroU32},
+};
 
 use baton_protocol::limits::Millis;
 use rmqtt_codec::{
@@ -43,7 +46,8 @@ struct Flight {
 
 #[derive(Clone, Debug)]
 enum Stage {
-    Published(Box<Publish>),
+    /// Sent first at this time.
+    Published(Box<Publish>, Millis),
     Released,
 }
 
@@ -56,7 +60,7 @@ impl Outgoing {
         self.sent = 0;
         let before = self.flight.len();
         self.flight.retain(|flight| match &flight.stage {
-            Stage::Published(publish) => publish_bytes(publish) <= packet_max,
+            Stage::Published(publish, _) => publish_bytes(publish) <= packet_max,
             Stage::Released => true,
         });
         (before - self.flight.len()) as u64
@@ -95,7 +99,7 @@ impl Outgoing {
     /// The next packet to send: of what is in flight, else of what waits. `dropped` counts those that can't be sent.
     pub(super) fn next(&mut self, now: Millis, dropped: &mut u64) -> Option<Packet> {
         if self.sent < self.flight.len() {
-            return self.resend();
+            return self.resend(now);
         }
         while let Some(message) = self.queue.front() {
             let qos = message.publish.qos;
@@ -113,14 +117,19 @@ impl Outgoing {
         None
     }
 
-    fn resend(&mut self) -> Option<Packet> {
+    /// A message that was sent once is sent again however old it is [MQTT-4.3.3-7].
+    fn resend(&mut self, now: Millis) -> Option<Packet> {
         if self.sent >= self.window {
             return None;
         }
         let flight = &self.flight[self.sent];
         self.sent += 1;
         Some(match &flight.stage {
-            Stage::Published(publish) => Packet::Publish(Box::new(Publish { dup: true, ..(**publish).clone() })),
+            Stage::Published(publish, at) => {
+                let mut publish = Box::new(Publish { dup: true, ..(**publish).clone() });
+                shorten(&mut publish, now.saturating_sub(*at));
+                Packet::Publish(publish)
+            }
             Stage::Released => release(flight.id, PublishAck2Reason::Success),
         })
     }
@@ -135,7 +144,7 @@ impl Outgoing {
             return None;
         }
         if let Some(id) = publish.packet_id {
-            self.flight.push_back(Flight { id, stage: Stage::Published(publish.clone()) });
+            self.flight.push_back(Flight { id, stage: Stage::Published(publish.clone(), now) });
             self.sent += 1;
         }
         Some(Packet::Publish(publish))
@@ -155,13 +164,13 @@ impl Outgoing {
 
     /// PUBACK: whether it ended the flight of a message of QoS 1.
     pub(super) fn acknowledged(&mut self, id: NonZeroU16) -> bool {
-        self.end(id, |stage| matches!(stage, Stage::Published(publish) if publish.qos == QoS::AtLeastOnce))
+        self.end(id, |stage| matches!(stage, Stage::Published(publish, _) if publish.qos == QoS::AtLeastOnce))
     }
 
     /// PUBREC: the PUBREL to answer with, unless the client refused the message.
     pub(super) fn received(&mut self, id: NonZeroU16, refused: bool) -> Option<Packet> {
         let exactly_once = |stage: &Stage| match stage {
-            Stage::Published(publish) => publish.qos == QoS::ExactlyOnce,
+            Stage::Published(publish, _) => publish.qos == QoS::ExactlyOnce,
             Stage::Released => true,
         };
         if refused {
@@ -197,6 +206,15 @@ impl Outgoing {
     /// Messages that the client hasn't acknowledged or not even been sent.
     pub(super) fn len(&self) -> usize {
         self.flight.len() + self.queue.len()
+    }
+}
+
+/// Takes the time that a message has waited from its lifetime [MQTT-3.3.2-6]; a second of it is always left.
+fn shorten(publish: &mut Publish, waited: Millis) {
+    let Some(properties) = &mut publish.properties else { return };
+    if let Some(expiry) = &mut properties.message_expiry_interval {
+        let waited = u32::try_from(waited / 1000).unwrap_or(u32::MAX);
+        *expiry = NonZeroU32::new(expiry.get().saturating_sub(waited)).unwrap_or(NonZeroU32::MIN);
     }
 }
 

@@ -3,7 +3,6 @@
 use std::num::NonZeroU16;
 
 use baton_protocol::limits::Millis;
-use bytestring::ByteString;
 use rmqtt_codec::{
     types::{Publish, QoS},
     v5::{Packet, PublishAck, PublishAck2, PublishAck2Reason, PublishAckReason},
@@ -23,32 +22,71 @@ impl Broker {
     ) -> Result<(), Fault> {
         self.counts.publishes[usize::from(publish.qos.value())] += 1;
         let conn = self.conns.get_mut(&id).expect("only a live connection has packets");
-        publish.topic = resolve(conn, &publish)?;
+        resolve(conn, &mut publish)?;
         check(&publish)?;
 
-        let (qos, packet_id) = (publish.qos, publish.packet_id);
-        let first = match (qos, packet_id) {
-            (QoS::ExactlyOnce, Some(packet_id)) => {
-                let at = self.sessions.get_mut(&session).expect("a connected session exists");
-                at.received.insert(packet_id)
+        let Some(packet_id) = publish.packet_id else {
+            if !is_as_told(&publish) {
+                return Err(Fault::PayloadFormat);
             }
-            _ => true,
+            self.route(Message::new(publish, now), Some(session), now);
+            return Ok(());
         };
-        let heard = !first || self.route(Message::new(publish, now), Some(session), now);
-        let Some(packet_id) = packet_id else { return Ok(()) };
-        let reason_code = if heard { PublishAckReason::Success } else { PublishAckReason::NoMatchingSubscribers };
-        let ack = PublishAck { packet_id, reason_code, ..PublishAck::default() };
-        let exactly_once = qos == QoS::ExactlyOnce;
-        self.send(id, if exactly_once { Packet::PublishReceived(ack) } else { Packet::PublishAck(ack) });
+        // 4.9: what a client has sent and not seen finished. A message of QoS 1 is finished as soon as it is here.
+        let unreleased = conn.unreleased;
+        let exactly_once = publish.qos == QoS::ExactlyOnce;
+        let at = self.sessions.get_mut(&session).expect("a connected session exists");
+        let known = at.received.get(&packet_id).copied();
+        // One that comes again on its connection has its place already.
+        let again = exactly_once && known == Some(id);
+        if conn.mqtt5 && !again && unreleased >= usize::from(self.limits.receive.get()) {
+            return Err(Fault::ReceiveMaximum);
+        }
+        let reason_code = if !exactly_once && conn.mqtt5 && known.is_some() {
+            PublishAckReason::PacketIdentifierInUse
+        } else if known.is_none() && !is_as_told(&publish) {
+            PublishAckReason::PayloadFormatInvalid
+        } else {
+            if exactly_once {
+                at.received.insert(packet_id, id);
+                conn.unreleased += usize::from(!again);
+            }
+            // A message of QoS 2 is passed on once, until it is released [MQTT-4.3.3-10].
+            let first = !exactly_once || known.is_none();
+            let heard = !first || self.route(Message::new(publish, now), Some(session), now);
+            if heard { PublishAckReason::Success } else { PublishAckReason::NoMatchingSubscribers }
+        };
+        self.answer(id, packet_id, exactly_once, reason_code);
         Ok(())
     }
 
-    /// PUBREL: the packet id is free again [MQTT-4.3.3-11].
+    /// PUBACK or PUBREC.
+    fn answer(&mut self, id: ConnId, packet_id: NonZeroU16, exactly_once: bool, reason_code: PublishAckReason) {
+        let text = match reason_code {
+            PublishAckReason::PacketIdentifierInUse => Some("the packet id is in use by a message of QoS 2"),
+            PublishAckReason::PayloadFormatInvalid => Some(Fault::PayloadFormat.reason()),
+            _ => None,
+        };
+        let reason_string = text.and_then(|text| self.conns.get(&id)?.reason(text));
+        let ack = PublishAck { packet_id, reason_code, reason_string, ..PublishAck::default() };
+        self.send(id, if exactly_once { Packet::PublishReceived(ack) } else { Packet::PublishAck(ack) });
+    }
+
+    /// PUBREL: the packet id is free again [MQTT-4.3.3-11, MQTT-4.3.3-12].
     pub(super) fn release(&mut self, id: ConnId, session: SessionId, packet_id: NonZeroU16) {
         let at = self.sessions.get_mut(&session).expect("a connected session exists");
         let known = at.received.remove(&packet_id);
-        let reason_code = if known { PublishAck2Reason::Success } else { PublishAck2Reason::PacketIdNotFound };
-        let ack = PublishAck2 { packet_id, reason_code, ..PublishAck2::default() };
+        let conn = self.conns.get_mut(&id).expect("only a live connection has packets");
+        conn.unreleased -= usize::from(known == Some(id));
+        let ack = match known {
+            Some(_) => PublishAck2 { packet_id, ..PublishAck2::default() },
+            None => PublishAck2 {
+                packet_id,
+                reason_code: PublishAck2Reason::PacketIdNotFound,
+                reason_string: conn.reason("no message of QoS 2 has this packet id"),
+                ..PublishAck2::default()
+            },
+        };
         self.send(id, Packet::PublishComplete(ack));
     }
 
@@ -61,13 +99,17 @@ impl Broker {
         let sessions = &self.sessions;
         let present = |id: SessionId| sessions.get(&id).is_some_and(|session| session.conn.is_some());
         self.subscriptions.matching(&message.publish.topic, from, present, &mut hits);
-        // Stable: a share's member that also subscribed alone has its hits side by side.
-        hits.sort_by_key(|hit| hit.session);
-        for same in hits.chunk_by(|a, b| a.session == b.session) {
-            let copy = address(&message, same);
-            self.deliver(same[0].session, copy, now);
-        }
+        // A share's member that also subscribed alone has its hits side by side.
+        hits.sort_unstable_by_key(|hit| hit.session);
         let heard = !hits.is_empty();
+        let mut receivers = hits.chunk_by(|a, b| a.session == b.session);
+        if let Some(last) = receivers.next_back() {
+            for same in receivers {
+                self.deliver(same[0].session, address(message.clone(), same), now);
+            }
+            // The last one needs no copy: most messages have one receiver.
+            self.deliver(last[0].session, address(message, last), now);
+        }
         hits.clear();
         self.hits = hits;
         heard
@@ -94,8 +136,7 @@ impl Broker {
 }
 
 /// One session's copy, with the most that its matching subscriptions ask for [MQTT-3.3.4-2] and all of their ids.
-fn address(message: &Message, hits: &[Hit]) -> Message {
-    let mut copy = message.clone();
+fn address(mut copy: Message, hits: &[Hit]) -> Message {
     let asked = hits.iter().map(|hit| hit.qos).max().unwrap_or(QoS::AtMostOnce);
     copy.publish.qos = copy.publish.qos.min(asked);
     copy.publish.retain &= hits.iter().any(|hit| hit.retain_as_published);
@@ -106,18 +147,27 @@ fn address(message: &Message, hits: &[Hit]) -> Message {
     copy
 }
 
-/// The topic, with the client's alias set or looked up (3.3.2.3.4).
-fn resolve(conn: &mut Conn, publish: &Publish) -> Result<ByteString, Fault> {
+/// Sets the client's alias, or finds the topic that it stands for (3.3.2.3.4).
+fn resolve(conn: &mut Conn, publish: &mut Publish) -> Result<(), Fault> {
     let alias = publish.properties.as_ref().and_then(|properties| properties.topic_alias);
-    let Some(alias) = alias.map(NonZeroU16::get) else { return Ok(publish.topic.clone()) };
+    let Some(alias) = alias.map(NonZeroU16::get) else { return Ok(()) };
     if alias > TOPIC_ALIASES {
         return Err(Fault::TopicAlias);
     }
     if publish.topic.is_empty() {
-        return conn.aliases.get(&alias).cloned().ok_or(Fault::NoTopic);
+        publish.topic = conn.aliases.get(&alias).cloned().ok_or(Fault::NoTopic)?;
+        return Ok(());
     }
-    conn.aliases.insert(alias, publish.topic.clone());
-    Ok(publish.topic.clone())
+    // A copy of its own: a slice would keep the whole packet for as long as the alias.
+    conn.aliases.insert(alias, (&*publish.topic).into());
+    Ok(())
+}
+
+/// Whether the payload is UTF-8 if the publisher says so (3.3.2.3.2). No topic or size depends on it, so a message that
+/// is not as told is refused by itself, where its QoS has an answer.
+fn is_as_told(publish: &Publish) -> bool {
+    let told = publish.properties.as_ref().is_some_and(|properties| properties.is_utf8_payload);
+    !told || std::str::from_utf8(&publish.payload).is_ok()
 }
 
 fn check(publish: &Publish) -> Result<(), Fault> {

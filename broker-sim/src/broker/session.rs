@@ -9,7 +9,7 @@ use baton_protocol::limits::Millis;
 use bytestring::ByteString;
 use rmqtt_codec::types::Publish;
 
-use super::{ConnId, SessionId, outgoing::Outgoing};
+use super::{ConnId, SessionId, aliases::Aliases, outgoing::Outgoing};
 
 /// Seconds of session expiry that mean "never" (3.1.2.11.2).
 const NEVER: u32 = u32::MAX;
@@ -27,8 +27,16 @@ pub(super) struct Conn {
     pub(super) unsent: usize,
     /// The client's Maximum Packet Size.
     pub(super) packet_max: usize,
+    /// Whether the client speaks MQTT 5, with its Receive Maximum and its reason codes.
+    pub(super) mqtt5: bool,
+    /// Whether the client wants reason strings (3.1.2.11.7).
+    pub(super) reasons: bool,
+    /// Messages of QoS 2 that came on this connection and aren't released (4.9).
+    pub(super) unreleased: usize,
     /// Topic aliases that the client has set; at most `TOPIC_ALIASES`.
     pub(super) aliases: BTreeMap<u16, ByteString>,
+    /// Topic aliases that we have set.
+    pub(super) own_aliases: Aliases,
     /// What to publish if the connection ends without a DISCONNECT.
     pub(super) will: Option<Will>,
 }
@@ -53,10 +61,35 @@ pub(super) struct Session {
     /// Its filters as the client wrote them; what they ask for is in the tree of subscriptions.
     pub(super) filters: BTreeSet<ByteString>,
     pub(super) outgoing: Outgoing,
-    /// Packet ids of messages of QoS 2 that were passed on and not yet released; never more than there are ids.
-    pub(super) received: BTreeSet<NonZeroU16>,
+    /// Packet ids of messages of QoS 2 that were passed on and not yet released, and on which connection the message
+    /// last came; never more than there are ids.
+    pub(super) received: BTreeMap<NonZeroU16, ConnId>,
     /// A will whose delay runs, and when that is over.
     pub(super) will: Option<(Millis, Will)>,
+}
+
+impl Conn {
+    /// A connection that has said nothing yet, and has `patience` to say it.
+    pub(super) fn new(now: Millis, patience: Millis) -> Self {
+        Self {
+            session: None,
+            seen: now,
+            patience: Some(patience),
+            unsent: 0,
+            packet_max: usize::MAX,
+            mqtt5: false,
+            reasons: false,
+            unreleased: 0,
+            aliases: BTreeMap::new(),
+            own_aliases: Aliases::default(),
+            will: None,
+        }
+    }
+
+    /// A reason string for this client; none if it wants none.
+    pub(super) fn reason(&self, text: &'static str) -> Option<ByteString> {
+        self.reasons.then(|| ByteString::from_static(text))
+    }
 }
 
 impl Session {
@@ -68,7 +101,7 @@ impl Session {
             expires: None,
             filters: BTreeSet::new(),
             outgoing: Outgoing::default(),
-            received: BTreeSet::new(),
+            received: BTreeMap::new(),
             will: None,
         }
     }

@@ -1,5 +1,7 @@
 //! SUBSCRIBE, UNSUBSCRIBE, and the retained messages that a subscription brings.
 
+use std::num::NonZeroU16;
+
 use baton_protocol::limits::Millis;
 use bytestring::ByteString;
 use rmqtt_codec::{
@@ -13,6 +15,9 @@ use rmqtt_codec::{
 use super::{
     Broker, ConnId, Fault, SessionId, message::Message, size::wire_bytes, subscriptions::Subscription, topic::Filter,
 };
+
+const INVALID: &str = "a topic filter is not legal";
+const IN_USE: &str = "the packet id is in use by a message of QoS 2";
 
 impl Broker {
     pub(super) fn subscribe(
@@ -34,6 +39,12 @@ impl Broker {
                 return Err(Fault::SharedNoLocal);
             }
         }
+        if self.is_in_use(id, session, subscribe.packet_id) {
+            ack.status.fill(SubscribeAckReason::PacketIdentifierInUse);
+            ack.reason_string = self.conns.get(&id).and_then(|conn| conn.reason(IN_USE));
+            self.send(id, Packet::SubscribeAck(ack));
+            return Ok(());
+        }
         let mut retained = Vec::new();
         for (status, (filter, options)) in ack.status.iter_mut().zip(subscribe.topic_filters) {
             let subscription = Subscription { options, id: subscribe.id };
@@ -47,9 +58,11 @@ impl Broker {
                 Err(refusal) => refusal,
             };
         }
+        let refused = ack.status.iter().find_map(|status| refusal(*status));
+        ack.reason_string = refused.and_then(|text| self.conns.get(&id)?.reason(text));
         self.send(id, Packet::SubscribeAck(ack));
         for (filter, subscription) in retained {
-            self.send_retained(session, &filter, subscription);
+            self.send_retained(session, &filter, subscription, now);
         }
         self.pump(session, now);
         Ok(())
@@ -73,14 +86,24 @@ impl Broker {
             if session.filters.len() >= self.limits.subscriptions {
                 return Err(SubscribeAckReason::QuotaExceeded);
             }
-            session.filters.insert(text.clone());
+            session.filters.insert((&**text).into());
         }
         Ok(self.subscriptions.add(id, filter, subscription))
     }
 
-    fn send_retained(&mut self, session: SessionId, filter: &str, subscription: Subscription) {
+    /// Whether a message of QoS 2 that isn't released has this packet id, so that the client may not use it for
+    /// anything else [MQTT-2.2.1-3]. What 3.1.1 could answer would not say so.
+    fn is_in_use(&self, id: ConnId, session: SessionId, packet_id: NonZeroU16) -> bool {
+        self.conns.get(&id).is_some_and(|conn| conn.mqtt5)
+            && self.sessions.get(&session).is_some_and(|session| session.received.contains_key(&packet_id))
+    }
+
+    fn send_retained(&mut self, session: SessionId, filter: &str, subscription: Subscription, now: Millis) {
         let mut found = Vec::new();
         self.retained.for_filter(filter, &mut |message: &Message| {
+            if message.expires.is_some_and(|at| at <= now) {
+                return;
+            }
             let mut copy = message.clone();
             copy.publish.retain = true;
             copy.publish.qos = copy.publish.qos.min(subscription.options.qos);
@@ -107,8 +130,17 @@ impl Broker {
             status: vec![UnsubscribeAckReason::NoSubscriptionExisted; unsubscribe.topic_filters.len()],
         };
         self.check_answer(id, &Packet::UnsubscribeAck(ack.clone()))?;
+        if self.is_in_use(id, session, unsubscribe.packet_id) {
+            ack.status.fill(UnsubscribeAckReason::PacketIdentifierInUse);
+            ack.reason_string = self.conns.get(&id).and_then(|conn| conn.reason(IN_USE));
+            self.send(id, Packet::UnsubscribeAck(ack));
+            return Ok(());
+        }
         for (status, text) in ack.status.iter_mut().zip(&unsubscribe.topic_filters) {
             *status = self.drop_subscription(session, text);
+        }
+        if ack.status.contains(&UnsubscribeAckReason::TopicFilterInvalid) {
+            ack.reason_string = self.conns.get(&id).and_then(|conn| conn.reason(INVALID));
         }
         self.send(id, Packet::UnsubscribeAck(ack));
         Ok(())
@@ -123,6 +155,15 @@ impl Broker {
         } else {
             UnsubscribeAckReason::NoSubscriptionExisted
         }
+    }
+}
+
+/// Why a subscription was refused.
+fn refusal(status: SubscribeAckReason) -> Option<&'static str> {
+    match status {
+        SubscribeAckReason::TopicFilterInvalid => Some(INVALID),
+        SubscribeAckReason::QuotaExceeded => Some("too many subscriptions"),
+        _ => None,
     }
 }
 

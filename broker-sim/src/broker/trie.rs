@@ -165,6 +165,9 @@ mod tests {
         ("A", "a", false),
         ("a//b", "a//b", true),
         ("a/+/b", "a//b", true),
+        // No two ways of writing a letter are the same (4.7.3-4).
+        ("\u{e9}", "e\u{301}", false),
+        (" a", "a", false),
     ];
 
     #[test]

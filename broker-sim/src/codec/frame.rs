@@ -23,12 +23,6 @@ pub(super) fn frame(bytes: &[u8], max: usize) -> Result<Option<usize>, Fault> {
     if bytes.len() > 4 { Err(Fault::Malformed) } else { Ok(None) }
 }
 
-/// Whether a CONNECT packet names a protocol that we know, so that only its level can be wrong.
-pub(super) fn names_mqtt(packet: &[u8]) -> bool {
-    let header = 1 + packet.iter().skip(1).take_while(|byte| **byte & 0x80 != 0).count() + 1;
-    packet.get(header..).is_some_and(|rest| rest.starts_with(b"\0\x04MQTT") || rest.starts_with(b"\0\x06MQIsdp"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

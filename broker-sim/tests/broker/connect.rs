@@ -151,3 +151,17 @@ fn a_broker_that_ends_says_so_and_sends_no_wills() {
     }
     assert_eq!(desk.broker.counts().wills, 0);
 }
+
+/// 3.2.0-1, 3.2.0-2: the CONNACK comes before anything that waits, and once.
+#[test]
+fn the_connack_comes_first() {
+    let mut desk = Desk::new();
+    let conn = desk.join_with(lasting("c")).0;
+    desk.subscribe(conn, &["t"], crate::desk::Q1);
+    desk.cut(conn);
+    let publisher = desk.join("p");
+    desk.publish(publisher, "t", "x", crate::desk::Q1);
+    let conn = desk.ask(lasting("c"));
+    let said = desk.got(conn);
+    assert!(matches!(said.as_slice(), [Packet::ConnectAck(_), Packet::Publish(_)]), "{said:?}");
+}

@@ -18,7 +18,7 @@ use tokio_util::codec::Encoder;
 
 use super::desk::{Desk, Q1, message, puback, pubcomp, pubrec, pubrel, with_will};
 
-const TOPICS: [&str; 7] = ["a", "a/b", "a/b/c", "b", "$SYS/a", "", "a/+"];
+const TOPICS: [&str; 7] = ["a", "a/b", "a/b/c", "b/long", "$SYS/a", "", "a/+"];
 const FILTERS: [&str; 8] = ["#", "a/#", "+/b", "$share/g/a/#", "$share/h/+", "a/b/c", "$SYS/+", "bad/#/x"];
 /// MQTT sessions that the broker keeps: fewer than there are names.
 const SESSIONS: usize = 6;
@@ -85,6 +85,9 @@ impl Dice<'_> {
             session_expiry_interval_secs: self.of(&[0, 5, 100, u32::MAX]),
             receive_max: self.small(4).try_into().ok(),
             max_packet_size: self.of(&[0, 70, 200]).try_into().ok(),
+            topic_alias_max: self.small(3),
+            request_problem_info: self.one_in(2),
+            request_response_info: self.one_in(2),
             ..Connect::default()
         };
         if self.one_in(2) { with_will(connect, self.of(&TOPICS), "will", u32::from(self.small(20))) } else { connect }
@@ -118,7 +121,8 @@ impl Dice<'_> {
         message(topic, &payload, qos, |publish| {
             publish.packet_id = publish.packet_id.and(id.try_into().ok());
             publish.retain = self.one_in(4);
-            publish.dup = self.one_in(4);
+            // At QoS 0 it is malformed.
+            publish.dup = self.one_in(4) && (qos != QoS::AtMostOnce || self.one_in(100));
             let properties = publish.properties.as_mut().unwrap();
             properties.topic_alias = self.small(4).try_into().ok().filter(|_| !topic.is_empty() || self.one_in(3));
             properties.message_expiry_interval = u32::from(self.small(3)).try_into().ok();
@@ -159,6 +163,8 @@ impl Crowd {
             queued_bytes: 400,
             unsent_bytes: 300,
             inflight: 3,
+            receive: 6.try_into().unwrap(),
+            keep_alive: 25.try_into().ok(),
             ..Limits::default()
         };
         let mut desk = Desk::with(limits);

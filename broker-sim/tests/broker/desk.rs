@@ -32,8 +32,12 @@ impl Desk {
     }
 
     pub(crate) fn with(limits: Limits) -> Self {
+        Self::of(Broker::new(limits))
+    }
+
+    pub(crate) fn of(broker: Broker) -> Self {
         Self {
-            broker: Broker::new(limits),
+            broker,
             now: 1_000_000,
             said: BTreeMap::new(),
             closed: BTreeMap::new(),
@@ -112,7 +116,9 @@ impl Desk {
         let unsubscribe = Unsubscribe { packet_id: 78.try_into().unwrap(), user_properties: vec![], topic_filters };
         self.send(conn, Packet::Unsubscribe(unsubscribe));
         match self.got(conn).as_slice() {
-            [Packet::UnsubscribeAck(ack)] => ack.status.iter().map(|code| *code as u8).collect(),
+            [Packet::UnsubscribeAck(ack)] if ack.packet_id.get() == 78 => {
+                ack.status.iter().map(|code| *code as u8).collect()
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -222,6 +228,11 @@ fn show(publish: &Publish) -> String {
 
 pub(crate) fn clean(client: &str) -> Connect {
     Connect { clean_start: true, client_id: client.into(), ..Connect::default() }
+}
+
+/// A client of MQTT 5: as the codec reads it there is always a Receive Maximum.
+pub(crate) fn five(client: &str) -> Connect {
+    Connect { receive_max: u16::MAX.try_into().ok(), ..clean(client) }
 }
 
 /// A CONNECT for a session that is kept for an hour.

@@ -50,7 +50,7 @@ fn connected_clients_are_told_and_closed() {
         (share, Fault::SharedNoLocal, DisconnectReasonCode::ProtocolError),
         // 2.1.2
         (Packet::PingResponse, Fault::ServerOnly, DisconnectReasonCode::ProtocolError),
-        (Packet::Auth(rmqtt_codec::v5::Auth::default()), Fault::ServerOnly, DisconnectReasonCode::ProtocolError),
+        (Packet::Auth(rmqtt_codec::v5::Auth::default()), Fault::Protocol, DisconnectReasonCode::ProtocolError),
     ];
     for (packet, fault, code) in cases {
         let mut desk = Desk::new();

@@ -2,14 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
 
+mod access;
+mod aliases;
+mod conformance;
 mod connect;
 mod crowd;
 mod desk;
 mod faults;
+mod legal;
 mod limits;
+mod line;
+mod malformed;
+mod mqtt311;
 mod noise;
 mod publish;
+mod quota;
+mod reasons;
 mod retained;
 mod sessions;
+mod shares;
 mod subscribe;
 mod wills;

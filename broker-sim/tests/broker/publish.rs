@@ -16,7 +16,11 @@ fn the_lower_qos_counts() {
             let listener = desk.listener("l", &["t"], granted);
             let publisher = desk.join("p");
             desk.publish(publisher, "t", "x", published);
-            assert_eq!(desk.heard(listener), [format!("t x {}", u8::from(published.min(granted)))]);
+            let heard = desk.messages(listener);
+            let [message] = heard.as_slice() else { panic!("{heard:?}") };
+            assert_eq!(message.qos, published.min(granted));
+            // 2.2.1-2, 4.3.1 to 4.3.3: a packet id above QoS 0 only, and no DUP at first.
+            assert_eq!((message.packet_id.is_some(), message.dup), (message.qos > Q0, false));
         }
     }
 }
@@ -104,22 +108,29 @@ fn delivery_of_qos_2() {
     assert_eq!(desk.broker.backlog("l"), Some(0));
 }
 
-/// 4.3.3: a PUBREC with a refusal ends the delivery.
+/// 4.3.3, 4.4.0-2: a PUBACK or PUBREC with a refusal ends the delivery, also over a new connection.
 #[test]
 fn a_refused_message_is_over() {
-    let mut desk = Desk::new();
-    let listener = desk.listener("l", &["t"], Q2);
-    let publisher = desk.join("p");
-    desk.publish(publisher, "t", "x", Q2);
-    let refusal = PublishAck {
-        packet_id: 1.try_into().unwrap(),
-        reason_code: PublishAckReason::QuotaExceeded,
-        ..PublishAck::default()
-    };
-    desk.got(listener);
-    desk.send(listener, Packet::PublishReceived(refusal));
-    assert_eq!(desk.got(listener), []);
-    assert_eq!(desk.broker.backlog("l"), Some(0));
+    for qos in [Q1, Q2] {
+        let mut desk = Desk::new();
+        let listener = desk.join_with(lasting("l")).0;
+        desk.subscribe(listener, &["t"], qos);
+        let publisher = desk.join("p");
+        desk.publish(publisher, "t", "x", qos);
+        let refusal = PublishAck {
+            packet_id: 1.try_into().unwrap(),
+            reason_code: PublishAckReason::QuotaExceeded,
+            ..PublishAck::default()
+        };
+        desk.got(listener);
+        let packet = if qos == Q1 { Packet::PublishAck(refusal) } else { Packet::PublishReceived(refusal) };
+        desk.send(listener, packet);
+        assert_eq!(desk.got(listener), []);
+        assert_eq!(desk.broker.backlog("l"), Some(0));
+        desk.cut(listener);
+        let listener = desk.join_with(lasting("l")).0;
+        assert_eq!(desk.got(listener), []);
+    }
 }
 
 /// 4.3: acknowledgements that fit nothing change nothing.
@@ -258,4 +269,72 @@ fn dup_is_not_passed_on() {
     assert_eq!(desk.heard(listener), ["t x 1"]);
     desk.send(conn, publish("t", "y", Q1));
     assert_eq!(desk.heard(listener), ["t y 1"], "the same id of QoS 1 is a new message");
+}
+
+/// 3.3.2-12: every alias up to the maximum that the CONNACK tells.
+#[test]
+fn every_alias_up_to_the_maximum() {
+    let mut desk = Desk::new();
+    let listener = desk.listener("l", &["#"], Q0);
+    let (conn, ack) = desk.join_with(clean("p"));
+    for alias in 1..=ack.topic_alias_max {
+        for topic in [format!("t/{alias}"), String::new()] {
+            desk.send(
+                conn,
+                message(&topic, "x", Q0, |p| p.properties.as_mut().unwrap().topic_alias = alias.try_into().ok()),
+            );
+        }
+        assert_eq!(desk.heard(listener), vec![format!("t/{alias} x 0"); 2]);
+    }
+}
+
+/// 3.3.4-10, 4.9.0-3: a full window holds back messages and nothing else.
+#[test]
+fn a_full_window_holds_back_nothing_else() {
+    let mut desk = Desk::new();
+    let conn = desk.join_with(Connect { receive_max: 1.try_into().ok(), ..clean("l") }).0;
+    desk.subscribe(conn, &["t"], Q2);
+    let publisher = desk.join("p");
+    for payload in ["a", "b"] {
+        desk.send(publisher, message("t", payload, Q1, |_| {}));
+    }
+    assert_eq!(desk.heard(conn), ["t a 1"]);
+    desk.send(conn, Packet::PingRequest);
+    desk.send(conn, publish("u", "x", Q2));
+    desk.send(conn, pubrel(9));
+    let said = desk.got(conn);
+    assert!(
+        matches!(said.as_slice(), [Packet::PingResponse, Packet::PublishReceived(_), Packet::PublishComplete(_)]),
+        "{said:?}"
+    );
+    desk.subscribe(conn, &["v"], Q0);
+    assert_eq!(desk.unsubscribe(conn, &["v"]), [0]);
+}
+
+/// 4.3.3-7, 3.3.2-6: what was sent before it expired is sent again, with a second left; 4.3.3-13: and what was taken
+/// before it expired is acknowledged to its end.
+#[test]
+fn a_message_under_way_does_not_expire() {
+    let mut desk = Desk::new();
+    let expiring = |seconds: u32| {
+        message("t", "x", Q2, |p| p.properties.as_mut().unwrap().message_expiry_interval = seconds.try_into().ok())
+    };
+    for (expiry, left) in [(10, 1), (100, 70)] {
+        let conn = desk.join_with(lasting("c")).0;
+        desk.subscribe(conn, &["t"], Q2);
+        let publisher = desk.join("p");
+        desk.send(publisher, expiring(expiry));
+        let sent = desk.messages(conn);
+        assert_eq!(sent[0].properties.as_ref().unwrap().message_expiry_interval.unwrap().get(), expiry);
+        desk.cut(conn);
+        desk.pass(30_000);
+        let conn = desk.join_with(lasting("c")).0;
+        let again = desk.messages(conn);
+        assert!(again[0].dup && again[0].packet_id == sent[0].packet_id);
+        assert_eq!(again[0].properties.as_ref().unwrap().message_expiry_interval.unwrap().get(), left);
+        desk.got(publisher);
+        desk.send(publisher, pubrel(9));
+        assert_eq!(desk.got(publisher), [pubcomp(9)]);
+        desk.join("c");
+    }
 }

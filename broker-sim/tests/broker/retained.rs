@@ -118,6 +118,7 @@ fn expired() {
     desk.pass(10_000);
     let conn = desk.listener("c", &["t"], Q0);
     assert_eq!(desk.heard(conn), [] as [&str; 0]);
+    assert_eq!(desk.broker.counts().dropped, 0, "nobody should have had it");
 }
 
 /// 3.3.1.3: all of many retained messages arrive, at any QoS, though the connection takes them slowly; and a message
@@ -143,4 +144,14 @@ fn many_at_once() {
         assert_eq!(&rest.last().unwrap().payload[..], b"newer");
         assert_eq!(desk.broker.counts().dropped, 0);
     }
+}
+
+/// 3.3.1-6 (3.1.1: 3.3.1-10): an empty one goes to those who are there, as any message does.
+#[test]
+fn an_empty_one_is_passed_on() {
+    let mut desk = Desk::new();
+    let conn = desk.listener("c", &["t"], Q1);
+    let publisher = desk.join("p");
+    desk.send(publisher, retained("t", ""));
+    assert_eq!(desk.heard(conn), ["t  1"]);
 }

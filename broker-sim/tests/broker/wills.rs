@@ -118,3 +118,27 @@ fn its_own_will() {
     let conn = desk.join_with(lasting("c")).0;
     assert_eq!(desk.heard(conn), ["will/c gone 1"]);
 }
+
+/// 3.1.3-10, 3.1.3.2: what a will has beside its payload is passed on, its user properties in their order.
+#[test]
+fn properties() {
+    let mut desk = Desk::new();
+    let watch = watch(&mut desk);
+    let mut connect = with_will(clean("c"), "will/c", "gone", 0);
+    let will = connect.last_will.as_mut().unwrap();
+    will.content_type = Some("text".into());
+    will.response_topic = Some("r".into());
+    will.correlation_data = Some("id".into());
+    will.is_utf8_payload = Some(true);
+    will.message_expiry_interval = 9.try_into().ok();
+    will.user_properties = vec![("b".into(), "1".into()), ("a".into(), "2".into()), ("b".into(), "3".into())];
+    let expected = will.clone();
+    let conn = desk.join_with(connect).0;
+    desk.pass(60_000);
+    desk.cut(conn);
+    let heard = desk.messages(watch).remove(0).properties.unwrap();
+    assert_eq!(heard.user_properties, expected.user_properties);
+    assert_eq!((heard.content_type, heard.response_topic), (expected.content_type, expected.response_topic));
+    assert_eq!((heard.correlation_data, heard.is_utf8_payload), (expected.correlation_data, true));
+    assert_eq!(heard.message_expiry_interval, expected.message_expiry_interval, "it begins with the will");
+}

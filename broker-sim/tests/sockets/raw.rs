@@ -11,9 +11,10 @@ use tokio::{
 use crate::Running;
 
 const CONNECT_311: &[u8] = b"\x10\x0d\0\x04MQTT\x04\x02\0\0\0\x01c";
-const CONNECT_5: &[u8] = b"\x10\x0e\0\x04MQTT\x05\x02\0\0\0\0\x01c";
-/// What is answered to `CONNECT_5`: Maximum Packet Size 4 MiB, Topic Alias Maximum 32.
-const CONNACK_5: &[u8] = b"\x20\x0b\0\0\x08\x27\0\x40\0\0\x22\0\x20";
+/// Without reason strings.
+const CONNECT_5: &[u8] = b"\x10\x10\0\x04MQTT\x05\x02\0\0\x02\x17\0\0\x01c";
+/// What is answered to `CONNECT_5`: Receive Maximum 1,024, Maximum Packet Size 4 MiB, Topic Alias Maximum 32.
+const CONNACK_5: &[u8] = b"\x20\x0e\0\0\x0b\x21\x04\0\x27\0\x40\0\0\x22\0\x20";
 const CONNACK_311: &[u8] = b"\x20\x02\0\0";
 const PING: &[u8] = b"\xc0\0";
 const PONG: &[u8] = b"\xd0\0";
@@ -54,7 +55,7 @@ async fn bad_input_gets_the_answer_that_mqtt_prescribes_and_a_close() {
         ("5, reserved flag", b"\x10\x0e\0\x04MQTT\x05\x03\0\0\0\0\x01c".to_vec(), b"\x20\x03\0\x81\0".to_vec()),
         ("a huge CONNECT", b"\x10\xff\xff\xff\x7f".to_vec(), vec![]),
         ("an endless length", b"\x10\xff\xff\xff\xff\xff".to_vec(), vec![]),
-        ("5, malformed", after(CONNECT_5, b"\x82\x02\0\0"), after(CONNACK_5, b"\xe0\x02\x81\0")),
+        ("5, malformed", after(CONNECT_5, b"\x82\x02\0\x01"), after(CONNACK_5, b"\xe0\x02\x81\0")),
         ("5, too large", after(CONNECT_5, b"\x30\xff\xff\xff\x7f"), after(CONNACK_5, b"\xe0\x02\x95\0")),
         ("5, a wildcard", after(CONNECT_5, b"\x30\x05\0\x01#\0x"), after(CONNACK_5, b"\xe0\x02\x90\0")),
         ("5, a second CONNECT", after(CONNECT_5, CONNECT_5), after(CONNACK_5, b"\xe0\x02\x82\0")),

@@ -11,7 +11,7 @@ use tokio::{
 use crate::Running;
 
 const CONNECT_5: &[u8] = b"\x10\x0e\0\x04MQTT\x05\x02\0\0\0\0\x01c";
-const CONNACK_BYTES: usize = 13;
+const CONNACK_BYTES: usize = 16;
 
 async fn join(broker: &Running) -> TcpStream {
     let mut stream = TcpStream::connect(broker.plain).await.unwrap();
