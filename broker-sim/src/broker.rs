@@ -3,6 +3,7 @@
 //! One input (`connected`, `handle_*`, `closed`), then `poll_output` until it has none, then `poll_timeout` for when
 //! to call `handle_timeout`. The broker speaks MQTT 5; the codec translates 3.1 and 3.1.1 from and to it.
 
+mod command;
 mod connect;
 mod counts;
 mod deliver;
@@ -66,6 +67,8 @@ pub enum Closing {
     TakenOver,
     /// The client broke MQTT.
     Fault(Fault),
+    /// Somebody asked for it.
+    Commanded,
     /// The broker ends.
     Shutdown,
 }
@@ -76,6 +79,7 @@ impl fmt::Display for Closing {
             Self::Left => f.write_str("left"),
             Self::TakenOver => f.write_str("taken_over"),
             Self::Fault(fault) => fault.fmt(f),
+            Self::Commanded => f.write_str("commanded"),
             Self::Shutdown => f.write_str("shutdown"),
         }
     }
