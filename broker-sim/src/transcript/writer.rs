@@ -127,7 +127,7 @@ mod tests {
 
     /// A disk that stands still until it is let go.
     struct Disk {
-        gate: mpsc::Receiver<()>,
+        gate: Receiver<()>,
         written: Arc<Mutex<Vec<u8>>>,
     }
 
