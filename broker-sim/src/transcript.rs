@@ -24,7 +24,7 @@ use bytestring::ByteString;
 use rmqtt_codec::v5::Packet;
 
 pub(crate) use self::line::{Noted, Why};
-use self::{line::seen, writer::Writer};
+use self::writer::Writer;
 pub use self::{
     line::{Direction, Head, Level, Line, Seen, What},
     show::{Filter, ShowError, show},
@@ -122,9 +122,4 @@ impl Direction {
     pub(crate) fn of(self, level: Level, bytes: usize, packet: Packet) -> Noted {
         Noted::Packet(self, level, bytes, packet)
     }
-}
-
-/// A packet as a fault saw it: what it is and says.
-fn of_fault(packet: &Packet) -> Seen {
-    seen(None, 0, packet)
 }

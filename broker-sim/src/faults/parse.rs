@@ -570,6 +570,21 @@ mod tests {
         }
     }
 
+    /// Every block of rules in the documentation, and every rule of a command line there.
+    #[test]
+    fn the_rules_of_the_documentation_are_rules() {
+        let text = include_str!("../../../docs/broker-sim.md");
+        let blocks: Vec<_> = text.split("```faults\n").skip(1).filter_map(|rest| rest.split_once("```")).collect();
+        let flags: Vec<_> = text.split("--fault '").skip(1).filter_map(|rest| rest.split_once('\'')).collect();
+        assert!(blocks.len() >= 2 && flags.len() >= 5, "{} blocks, {} flags", blocks.len(), flags.len());
+        // One that is shown with what is said of it.
+        let wrong = ["delay puback"];
+        for (rules, _) in blocks.into_iter().chain(flags).filter(|(rules, _)| !wrong.contains(rules)) {
+            let script = Script::parse("docs", rules).unwrap_or_else(|mistakes| panic!("{rules}: {}", mistakes[0]));
+            assert!(!script.rules.is_empty(), "{rules}");
+        }
+    }
+
     #[test]
     fn all_mistakes_come_at_once() {
         let mistakes = Script::parse("f.faults", "seed 1\nblow up\ndrop puback\nseed 2\ncut\n").expect_err("three");

@@ -238,8 +238,8 @@ impl<S: Stream> Connection<S> {
                 Ok(Some((packet, end))) => {
                     let bytes = end - at;
                     if let Packet::Connect(connect) = &packet {
-                        self.outbox.introduce(&connect.client_id);
                         self.level = Level::of(&self.input[at..end]);
+                        self.outbox.introduce(&connect.client_id, self.level);
                     }
                     if handle.records() {
                         let shown = Direction::In.of(self.level, bytes, packet.clone());

@@ -65,6 +65,9 @@ impl BrokerHandle {
         let verdict = self.0.engine.borrow_mut().received(conn, &packet);
         self.drive(|broker, now| {
             self.do_wrong(broker, now);
+            if self.0.crashed.get() {
+                return;
+            }
             match verdict {
                 Verdict::Pass => broker.handle(conn, packet, now),
                 Verdict::Ignore => {}
@@ -92,8 +95,9 @@ impl BrokerHandle {
                 Effect::Broker(act, clients) => self.do_to_broker(broker, act, clients.as_ref(), now),
                 Effect::Did { conn, rule, what, packet } => {
                     if self.records() {
-                        let client = conn.as_ref().and_then(outbox).map(|outbox| outbox.client()).unwrap_or_default();
-                        let what = Noted::Fault(rule, what, packet);
+                        let (client, level) =
+                            conn.as_ref().and_then(outbox).map(|outbox| outbox.who()).unwrap_or_default();
+                        let what = Noted::Fault(rule, what, packet.map(|packet| (level, packet)));
                         self.0.recorder.note(Entry { at: now, conn, client, what });
                     }
                 }

@@ -10,7 +10,7 @@ use baton_protocol::limits::Millis;
 use bytestring::ByteString;
 use rmqtt_codec::v5::Packet;
 
-use crate::{broker::Closing, faults::ConnAct};
+use crate::{broker::Closing, faults::ConnAct, transcript::Level};
 
 /// A queue of packets. Bounded from both ends: the broker gives a connection no message above `unsent_bytes`, and
 /// nothing is read from a connection that leaves too many replies here.
@@ -23,6 +23,7 @@ pub(super) struct Outbox {
 #[derive(Default)]
 struct Inner {
     client: ByteString,
+    level: Level,
     items: VecDeque<Item>,
     /// What a rule does to the connection without waiting for its turn.
     acts: VecDeque<ConnAct>,
@@ -50,9 +51,16 @@ impl Outbox {
         self.inner.borrow().client.clone()
     }
 
-    /// The client has said who it is.
-    pub(super) fn introduce(&self, client: &ByteString) {
-        self.inner.borrow_mut().client = client.clone();
+    /// The client id and the client's MQTT, as soon as they are known.
+    pub(super) fn who(&self) -> (ByteString, Level) {
+        let inner = self.inner.borrow();
+        (inner.client.clone(), inner.level)
+    }
+
+    /// The client has said who it is, and what it speaks.
+    pub(super) fn introduce(&self, client: &ByteString, level: Level) {
+        let mut inner = self.inner.borrow_mut();
+        (inner.client, inner.level) = (client.clone(), level);
     }
 
     pub(super) fn push(&self, packet: Packet, bytes: usize) {

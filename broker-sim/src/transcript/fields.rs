@@ -11,8 +11,37 @@ use super::PAYLOAD_BYTES;
 
 type Fields = Map<String, Value>;
 
-/// The fields of a packet, in the order in which people look for them.
-pub(super) fn fields(packet: &Packet) -> Fields {
+/// What packets of 3.1 and 3.1.1 say; the broker's own packets have more, which doesn't reach such a client.
+const OLD: [&str; 16] = [
+    "client_id",
+    "clean_start",
+    "keep_alive",
+    "username",
+    "password",
+    "will",
+    "session_present",
+    "id",
+    "topic",
+    "qos",
+    "dup",
+    "retain",
+    "payload",
+    "payload_base64",
+    "payload_bytes",
+    "filters",
+];
+
+/// The fields of a packet, in the order in which people look for them; `old`: of 3.1 or 3.1.1.
+pub(super) fn fields(packet: &Packet, old: bool) -> Fields {
+    let mut fields = all(packet);
+    if old {
+        let has_reason = matches!(packet, Packet::ConnectAck(_) | Packet::SubscribeAck(_));
+        fields.retain(|name, _| OLD.contains(&&**name) || has_reason && name.starts_with("reason"));
+    }
+    fields
+}
+
+fn all(packet: &Packet) -> Fields {
     match packet {
         Packet::Connect(connect) => of_connect(connect),
         Packet::ConnectAck(ack) => of_connack(ack),
@@ -248,7 +277,7 @@ mod tests {
     #[test]
     fn a_password_is_not_shown() {
         let connect = Connect { client_id: "c".into(), password: Some("secret".into()), ..Connect::default() };
-        let text = Value::from(fields(&Packet::Connect(Box::new(connect)))).to_string();
+        let text = Value::from(fields(&Packet::Connect(Box::new(connect)), false)).to_string();
         assert_eq!(text, r#"{"client_id":"c","clean_start":false,"keep_alive":0,"password":true}"#);
     }
 }

@@ -6,7 +6,7 @@ use rmqtt_codec::v5::Packet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{fields::fields, of_fault};
+use super::fields::fields;
 use crate::{broker::Closing, kind::Kind};
 
 /// The version of the format.
@@ -158,7 +158,7 @@ impl Level {
 pub(crate) enum Noted {
     Open(String),
     Packet(Direction, Level, usize, Packet),
-    Fault(u64, String, Option<Packet>),
+    Fault(u64, String, Option<(Level, Packet)>),
     Close(Why),
 }
 
@@ -183,7 +183,7 @@ impl fmt::Display for Why {
 impl Noted {
     pub(super) fn packet(&self) -> Option<&Packet> {
         match self {
-            Self::Packet(_, _, _, packet) | Self::Fault(_, _, Some(packet)) => Some(packet),
+            Self::Packet(_, _, _, packet) | Self::Fault(_, _, Some((_, packet))) => Some(packet),
             _ => None,
         }
     }
@@ -191,21 +191,22 @@ impl Noted {
     pub(super) fn shown(&self) -> What {
         match self {
             Self::Open(peer) => What::Open { peer: peer.clone() },
-            Self::Packet(Direction::In, level, bytes, packet) => What::In(seen(level.word(), *bytes, packet)),
-            Self::Packet(Direction::Out, level, bytes, packet) => What::Out(seen(level.word(), *bytes, packet)),
+            Self::Packet(Direction::In, level, bytes, packet) => What::In(seen(*level, *bytes, packet)),
+            Self::Packet(Direction::Out, level, bytes, packet) => What::Out(seen(*level, *bytes, packet)),
             Self::Fault(rule, text, packet) => {
-                What::Fault { rule: *rule, text: text.clone(), packet: packet.as_ref().map(of_fault) }
+                let packet = packet.as_ref().map(|(level, packet)| seen(*level, 0, packet));
+                What::Fault { rule: *rule, text: text.clone(), packet }
             }
             Self::Close(why) => What::Close { why: why.to_string() },
         }
     }
 }
 
-pub(super) fn seen(mqtt: Option<&str>, bytes: usize, packet: &Packet) -> Seen {
+fn seen(level: Level, bytes: usize, packet: &Packet) -> Seen {
     Seen {
         packet: Kind::of(packet).word().to_uppercase(),
-        mqtt: mqtt.map(str::to_owned),
+        mqtt: level.word().map(str::to_owned),
         bytes,
-        fields: fields(packet),
+        fields: fields(packet, matches!(level, Level::V31 | Level::V311)),
     }
 }
