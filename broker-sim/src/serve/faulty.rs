@@ -91,7 +91,13 @@ impl BrokerHandle {
                     broker.send_away(conn, reason, now);
                 }
                 Effect::InOrder(conn, act) => outbox(&conn).into_iter().for_each(|outbox| outbox.push_act(act)),
-                Effect::AtOnce(conn, act) => outbox(&conn).into_iter().for_each(|outbox| outbox.act(act)),
+                Effect::AtOnce(conn, act) => {
+                    outbox(&conn).into_iter().for_each(|outbox| outbox.act(act));
+                    // It acts on nothing that came before it knew.
+                    if act == ConnAct::Cut {
+                        broker.closed(conn, now);
+                    }
+                }
                 Effect::Broker(act, clients) => self.do_to_broker(broker, act, clients.as_ref(), now),
                 Effect::Did { conn, rule, what, packet } => {
                     if self.records() {
