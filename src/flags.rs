@@ -75,7 +75,8 @@ impl Flags {
     }
 }
 
-fn contents(path: &Path) -> Result<String, String> {
+/// The text of a file of at most [`FILE_BYTES`].
+pub(crate) fn contents(path: &Path) -> Result<String, String> {
     let mut text = String::new();
     let file = File::open(path).map_err(|e| e.to_string())?;
     let read = file.take(FILE_BYTES + 1).read_to_string(&mut text).map_err(|e| e.to_string())?;

@@ -37,8 +37,8 @@ enum Verb {
     Origin(Flags),
     /// Run the broker's half of the protocol before an unmodified broker
     Sidecar(sidecar::Options),
-    /// Run a simulated MQTT broker with the broker's half of the protocol inside
-    BrokerSim(Flags),
+    /// Run a simulated MQTT broker, which misbehaves on command, for clients under test and for a tier
+    BrokerSim(broker_sim::Options),
     /// Show it: a whole tier on this machine, deploys, a crash, and what its clients noticed
     Demo(demo::Options),
     /// Measure what the tier is held to, with nothing else installed
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         Verb::Edge(flags) => edge::run(flags),
         Verb::Origin(flags) => origin::run(flags),
         Verb::Sidecar(options) => sidecar::run(options),
-        Verb::BrokerSim(flags) => broker_sim::run(flags),
+        Verb::BrokerSim(options) => broker_sim::run(options),
         Verb::Demo(options) => demo::run(&options),
         Verb::Bench(bench) => bench::run(bench),
     }

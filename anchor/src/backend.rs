@@ -2,7 +2,10 @@
 
 use std::future::Future;
 
-use baton_protocol::id::{Sid, UserId};
+use baton_protocol::{
+    id::{Sid, UserId},
+    limits::Millis,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The session that a byte stream is wanted for.
@@ -26,6 +29,19 @@ pub enum NotDialed {
     Full,
 }
 
+/// What becomes of a resume. Anything but [`Self::Take`] is a fault that somebody asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resuming {
+    /// It is answered as it should be.
+    Take,
+    /// The home has lost the session: it is refused (gone).
+    Lose,
+    /// It is answered so much later.
+    Late(Millis),
+    /// It is never answered.
+    Never,
+}
+
 /// A broker, or what stands for one.
 pub trait Backend: 'static {
     /// A connection to it.
@@ -36,6 +52,12 @@ pub trait Backend: 'static {
     /// # Errors
     /// Why not.
     fn dial(&self, opening: &Opening) -> impl Future<Output = Result<Self::Stream, NotDialed>>;
+
+    /// What becomes of the resume of a session of this user.
+    fn resuming(&self, user: &UserId) -> Resuming {
+        let _ = user;
+        Resuming::Take
+    }
 
     /// Closes abruptly: the broker sees a connection that broke, and its own rules for wills apply.
     fn reset(stream: Self::Stream);

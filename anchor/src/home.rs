@@ -7,6 +7,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::Waker,
+    time::Duration,
 };
 
 use baton_link::{Worker, rate::Rate, trunk::TrunkState};
@@ -25,10 +26,10 @@ use baton_protocol::{
 };
 use bytes::Bytes;
 use h2::{RecvStream, server::SendResponse};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::spawn_local, time::sleep};
 use tracing::warn;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Resuming};
 
 /// Resumes that wait in one session's mailbox: an edge has one attempt at a time, so more are replaced ones.
 const MAILBOX: usize = 4;
@@ -321,33 +322,64 @@ impl<B: Backend> Home<B> {
     }
 
     /// Hands a resume to its session, or answers it.
-    pub(crate) fn resume(&self, arrival: Arrival) {
-        let Arrival { resume, mut respond, edge, body, counted } = arrival;
-        let refuse = |word, respond: &mut SendResponse<Bytes>| {
-            let wait = (word == Word::Busy).then_some(limits::RETRY_AFTER);
-            let refused = Refused { retry_after: wait, ..Refused::by(&self.setup.name, word) };
-            self.refuse(AttachKind::Resume, &refused, respond);
-        };
-        if resume.home != self.setup.name {
-            return refuse(Word::WrongHome, &mut respond);
+    pub(crate) fn resume(self: &Rc<Self>, mut arrival: Arrival)
+    where
+        B: Backend,
+    {
+        if arrival.resume.home != self.setup.name {
+            return self.refuse_resume(Word::WrongHome, &mut arrival.respond);
         }
         if self.resume_rate.borrow_mut().admit(self.worker.now()).is_err() {
-            return refuse(Word::Busy, &mut respond);
+            return self.refuse_resume(Word::Busy, &mut arrival.respond);
         }
         let sessions = self.sessions.borrow();
-        let Some(entry) = sessions.get(&resume.key.sid()) else {
-            return refuse(Word::Gone, &mut respond);
+        let Some(entry) = sessions.get(&arrival.resume.key.sid()) else {
+            return self.refuse_resume(Word::Gone, &mut arrival.respond);
         };
-        if entry.mailbox.lost.get() {
-            entry.mailbox.drop_session(CloseCause::Gone);
-            return refuse(Word::Gone, &mut respond);
+        let lost = entry.mailbox.lost.get();
+        match if lost { Resuming::Lose } else { self.backend.resuming(&entry.user) } {
+            Resuming::Take => self.hand_over(arrival),
+            Resuming::Lose => {
+                entry.mailbox.drop_session(CloseCause::Gone);
+                self.refuse_resume(Word::Gone, &mut arrival.respond);
+            }
+            Resuming::Late(time) => drop(spawn_local(Rc::clone(self).hold(arrival, Some(time)))),
+            Resuming::Never => drop(spawn_local(Rc::clone(self).hold(arrival, None))),
         }
+    }
+
+    /// Keeps a resume waiting for so long, or until whoever sent it gives up.
+    async fn hold(self: Rc<Self>, mut arrival: Arrival, time: Option<Millis>) {
+        let waited = async {
+            match time {
+                Some(time) => sleep(Duration::from_millis(time)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = std::future::poll_fn(|cx| arrival.respond.poll_reset(cx)) => {}
+            () = waited => self.hand_over(arrival),
+        }
+    }
+
+    fn hand_over(&self, mut arrival: Arrival) {
+        let sessions = self.sessions.borrow();
+        let Some(entry) = sessions.get(&arrival.resume.key.sid()) else {
+            return self.refuse_resume(Word::Gone, &mut arrival.respond);
+        };
         let mut arrivals = entry.mailbox.arrivals.borrow_mut();
         if arrivals.len() >= MAILBOX {
-            return refuse(Word::Busy, &mut respond);
+            return self.refuse_resume(Word::Busy, &mut arrival.respond);
         }
-        arrivals.push_back(Arrival { resume, edge, body, respond, counted });
+        arrivals.push_back(arrival);
         drop(arrivals);
         entry.mailbox.wake();
+    }
+
+    fn refuse_resume(&self, word: Word, respond: &mut SendResponse<Bytes>) {
+        let wait = (word == Word::Busy).then_some(limits::RETRY_AFTER);
+        let refused = Refused { retry_after: wait, ..Refused::by(&self.setup.name, word) };
+        self.refuse(AttachKind::Resume, &refused, respond);
     }
 }

@@ -17,5 +17,5 @@ pub mod home;
 pub mod serve;
 mod session;
 
-pub use backend::{Backend, NotDialed, Opening};
+pub use backend::{Backend, NotDialed, Opening, Resuming};
 pub use home::{Home, Setup};

@@ -4,6 +4,7 @@
 //! to call `handle_timeout`. The broker speaks MQTT 5; the codec translates 3.1 and 3.1.1 from and to it.
 
 mod aliases;
+mod command;
 mod connect;
 mod counts;
 mod credentials;
@@ -52,6 +53,13 @@ use self::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnId(u64);
 
+impl ConnId {
+    /// Its number: connections are counted from 1 on.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
 impl fmt::Display for ConnId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -71,6 +79,8 @@ pub enum Closing {
     TakenOver,
     /// The client broke MQTT.
     Fault(Fault),
+    /// Somebody asked for it.
+    Commanded,
     /// The broker ends.
     Shutdown,
 }
@@ -81,6 +91,7 @@ impl fmt::Display for Closing {
             Self::Left => f.write_str("left"),
             Self::TakenOver => f.write_str("taken_over"),
             Self::Fault(fault) => fault.fmt(f),
+            Self::Commanded => f.write_str("commanded"),
             Self::Shutdown => f.write_str("shutdown"),
         }
     }

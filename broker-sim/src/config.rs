@@ -1,31 +1,64 @@
 //! The sections `[broker_sim]` and `[anchor]`.
 
+use std::path::PathBuf;
+
 use baton_process::config::Reader;
 use baton_protocol::{
     id::NodeName,
     limits::{GRACE, GRACE_MAX, Millis},
 };
 
+use crate::faults::Rule;
+
 /// What a broker-sim reads besides the sections that all roles share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// `ip:port` for clients that come without a relay.
     pub listen: String,
-    /// The homes, each with `ip:port` for the origins. All of them have the one topic space.
+    /// The homes, each with `ip:port` for the origins. All of them have the one topic space. None: a plain broker.
     pub homes: Vec<(NodeName, String)>,
     /// Milliseconds that a session lives without a tunnel.
     pub grace: Millis,
+    /// What it does wrong from the start. Not in the configuration's files: a broker that misbehaves was told so by
+    /// whoever started it.
+    pub faults: Vec<Rule>,
+    /// What repeats chance in the rules; none: of the kernel.
+    pub seed: Option<u64>,
+    /// Where it writes down every packet.
+    pub transcript: Option<PathBuf>,
+    /// What a crash is.
+    pub crash: Crash,
 }
 
+/// What becomes of the process when a rule says `crash`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Crash {
+    /// It aborts, as a broker's process would.
+    #[default]
+    Abort,
+    /// The broker ends at once, without a word, and the process goes on: it's a test.
+    End,
+}
+
+/// What configures a home. Without any of it nobody has asked for one, and its port would be one more that two brokers on
+/// a machine can't both have.
+const HOME_KEYS: [&str; 3] = ["anchor.name", "anchor.listen", "broker_sim.homes"];
+
 impl Config {
-    /// Reads the sections. Without `[broker_sim.homes]` the one home is the one that `[anchor]` names.
+    /// Reads the sections. Without `[broker_sim.homes]` the one home is the one that `[anchor]` names; without that
+    /// there is none.
     pub fn read(reader: &mut Reader) -> Self {
+        let any = HOME_KEYS.iter().any(|key| reader.is_given(key));
         let name = reader.node_name("anchor.name", "home-1");
         let listen = reader.link_listen("anchor.listen", "127.0.0.1:7201");
         Self {
             listen: reader.listen("broker_sim.listen", "127.0.0.1:1884"),
-            homes: reader.link_listens("broker_sim.homes", &[(name.as_str(), listen.as_str())]),
+            homes: reader.link_listens("broker_sim.homes", &[(name.as_str(), listen.as_str())][..usize::from(any)]),
             grace: reader.duration("anchor.grace", GRACE, 0..=GRACE_MAX),
+            faults: Vec::new(),
+            seed: None,
+            transcript: None,
+            crash: Crash::default(),
         }
     }
 }
@@ -49,10 +82,12 @@ mod tests {
     }
 
     #[test]
-    fn one_home_unless_a_table_names_more() {
+    fn no_home_unless_it_is_asked_for_and_one_unless_a_table_names_more() {
         let config = read(&[]);
         assert_eq!((&*config.listen, config.grace), ("127.0.0.1:1884", 60_000));
-        assert_eq!(homes(&config), [("home-1", "127.0.0.1:7201")]);
+        assert_eq!(homes(&config), [], "a plain broker");
+        assert_eq!(homes(&read(&["anchor.name=a"])), [("a", "127.0.0.1:7201")]);
+        assert_eq!(homes(&read(&["anchor.listen=127.0.0.1:1"])), [("home-1", "127.0.0.1:1")]);
         assert_eq!(homes(&read(&["anchor.name=a", "anchor.listen=127.0.0.1:1"])), [("a", "127.0.0.1:1")]);
         let two = read(&["broker_sim.homes.b=127.0.0.1:2", "broker_sim.homes.c=127.0.0.1:3", "anchor.grace=5s"]);
         assert_eq!((homes(&two), two.grace), (vec![("b", "127.0.0.1:2"), ("c", "127.0.0.1:3")], 5_000));

@@ -1,6 +1,7 @@
 //! The broker as the anchors of its homes see it: a byte stream for each session.
 
-use baton_anchor::{Backend, NotDialed, Opening};
+use baton_anchor::{Backend, NotDialed, Opening, Resuming};
+use baton_protocol::id::UserId;
 use tokio::task::spawn_local;
 
 use crate::{
@@ -26,6 +27,10 @@ impl Backend for Inside {
         let (handle, peer) = (self.0.clone(), opening.client.clone().unwrap_or_default());
         spawn_local(async move { serve_stream(far, &peer, &handle).await });
         Ok(near)
+    }
+
+    fn resuming(&self, user: &UserId) -> Resuming {
+        self.0.resuming(user)
     }
 
     fn reset(stream: PipeEnd) {

@@ -10,6 +10,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use baton_process::net::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes that one direction holds: what the kernel would hold for a slow reader.
@@ -103,6 +104,10 @@ impl AsyncWrite for PipeEnd {
         self.out.borrow_mut().end(Ended::Shutdown);
         Poll::Ready(Ok(()))
     }
+}
+
+impl Stream for PipeEnd {
+    fn reset(self) {}
 }
 
 impl Drop for PipeEnd {

@@ -19,11 +19,14 @@ use tokio::{
 use tracing::info;
 
 use crate::{
-    admin::{Request, Requests},
+    admin::{Desk, Requests},
     broker::Limits,
-    config::Config,
+    config::{Config, Crash},
+    faults::Engine,
     homes::Inside,
     serve::{BrokerHandle, FAREWELL, serve_stream},
+    transcript::Recorder,
+    websocket::Transport,
 };
 
 /// How long clients may take to leave by themselves once the process is asked to end, by default.
@@ -61,9 +64,33 @@ impl Listeners<TcpListen> {
 /// # Errors
 /// A listener is beyond repair.
 pub async fn run<L: Listen>(config: Config, env: Env, listeners: Listeners<L>, requests: Requests) -> io::Result<Exit> {
+    let recorder = match &config.transcript {
+        Some(path) => Recorder::default().to_file(path)?,
+        None => Recorder::default(),
+    };
     let limits = &env.shared.limits;
     let broker_limits = Limits { sessions: limits.sessions, connect: limits.connect_time, ..Limits::default() };
-    let handle = BrokerHandle::new(broker_limits, env.clock, &env.metrics);
+    run_recorded(config, broker_limits, env, listeners, requests, recorder).await
+}
+
+/// The same for a broker with bounds of its own, and with a recorder that whoever starts it has made.
+pub(crate) async fn run_recorded<L: Listen>(
+    config: Config,
+    broker_limits: Limits,
+    mut env: Env,
+    listeners: Listeners<L>,
+    requests: Requests,
+    recorder: Recorder,
+) -> io::Result<Exit> {
+    let seed = config.seed.unwrap_or_else(|| env.secrets.number());
+    if !config.faults.is_empty() {
+        info!(event = "broker.faults", rules = config.faults.len(), seed);
+    }
+    let handle = BrokerHandle::observed(broker_limits, env.clock, &env.metrics, Engine::new(seed), recorder);
+    if handle.add_faults(config.faults).is_err() {
+        return Err(io::Error::other("too many faults"));
+    }
+    let limits = &env.shared.limits;
     let worker = Worker::start(env.clock, Budget::new(limits.buffered_bytes, "sessions", &env.metrics));
     let home = |name: &NodeName| {
         Home::new(
@@ -77,7 +104,7 @@ pub async fn run<L: Listen>(config: Config, env: Env, listeners: Listeners<L>, r
 
     let timers = handle.clone();
     spawn_local(async move { timers.run_timers().await });
-    spawn_local(answer(requests, homes.clone()));
+    spawn_local(requests.answer(Desk { handle: handle.clone(), homes: homes.clone() }));
     let mut links = JoinSet::new();
     for (home, (_, listener)) in homes.iter().zip(listeners.homes) {
         links.spawn_local(baton_anchor::serve::serve(Rc::clone(home), listener));
@@ -91,6 +118,13 @@ pub async fn run<L: Listen>(config: Config, env: Env, listeners: Listeners<L>, r
         tokio::select! {
             biased;
             () = env.phases.wait_for(Phase::Draining) => {}
+            () = handle.crashed() => {
+                handle.finish_transcript();
+                if config.crash == Crash::Abort {
+                    std::process::abort();
+                }
+                return Ok(Exit::Left(handle.served()));
+            }
             error = &mut plain => return Err(error),
             Some(ended) = links.join_next() => return Err(beyond_repair(ended)),
         }
@@ -107,6 +141,7 @@ pub async fn run<L: Listen>(config: Config, env: Env, listeners: Listeners<L>, r
         // An origin that hangs is left to find out by itself.
         let _ = timeout(LAST_WORDS, home.close_trunks()).await;
     }
+    handle.finish_transcript();
     info!(event = "broker.drain", left, millis = begun.elapsed().as_millis());
     Ok(if left == 0 { Exit::Done } else { Exit::Left(left) })
 }
@@ -120,19 +155,8 @@ async fn accept<L: Listen>(mut listener: L, handle: &BrokerHandle, most: usize) 
             Err(error) => return error,
         };
         let handle = handle.clone();
+        let stream = Transport::new(stream, handle.packet_bytes());
         spawn_local(async move { serve_stream(stream, &peer.to_string(), &handle).await });
-    }
-}
-
-async fn answer(mut requests: Requests, homes: Vec<Rc<Home<Inside>>>) {
-    while let Some(request) = requests.next().await {
-        match request {
-            Request::RefuseResume(user, answer) => {
-                let sessions = homes.iter().map(|home| home.refuse_user(&user)).sum();
-                // Fails only if nobody waits for the answer any more.
-                let _ = answer.send(sessions);
-            }
-        }
     }
 }
 

@@ -352,6 +352,15 @@ impl Tier {
         http::request(admin, method, path, ANSWER).map_err(io_error(format!("{method} {path} at {name}")))
     }
 
+    /// Puts rules in force at a broker-sim, one a line (docs/broker-sim.md).
+    ///
+    /// # Errors
+    /// If it has no admin port, or doesn't answer within 5 s.
+    pub fn fault(&self, name: &str, rules: &str) -> Result<http::Response, Error> {
+        let admin = self.admin(name)?;
+        http::request_with(admin, "POST", "/faults", rules, ANSWER).map_err(io_error(format!("{rules} at {name}")))
+    }
+
     /// Everything that a process wrote, over all its starts.
     ///
     /// # Errors

@@ -112,6 +112,39 @@ fn a_sidecar_names_its_broker_by_a_flag_of_its_own() {
 }
 
 #[test]
+fn a_broker_that_misbehaves_is_told_what_is_wrong_with_its_rules() {
+    let file = format!("{}/wrong.faults", tempdir("faults"));
+    fs::write(&file, "# a comment\ndrop puback evry 3\nseed x\n").expect("written");
+    let output = baton(&["broker-sim", "--check", "--faults", &file, "--fault", "delay puback"], &[]);
+    let report = stderr(&output);
+    let lines: Vec<_> = report.lines().collect();
+    assert_eq!((output.status.code(), lines.len(), &*output.stdout), (Some(2), 3, &b""[..]), "{report}");
+    assert!(lines[0].starts_with(&format!("{file}:2:13: expected ")) && lines[0].ends_with("got \"evry\""), "{report}");
+    assert_eq!(lines[1], format!("{file}:3:6: expected a whole number, got \"x\""));
+    assert!(lines[2].starts_with("--fault:1:7: expected a time from 1ms to 1h"), "{report}");
+    let arguments = ["broker-sim", "--check", "--listen", "127.0.0.1:0", "--fault", "drop puback 3", "--seed", "7"];
+    assert_eq!(baton(&arguments, &[]).status.code(), Some(0));
+    let output = baton(&["broker-sim", "--check", "--faults", "/nonexistent"], &[]);
+    assert!(stderr(&output).starts_with("--faults: expected a file to read, got /nonexistent: "), "{output:?}");
+}
+
+#[test]
+fn a_transcript_is_shown_up_to_a_line_that_is_none() {
+    let file = format!("{}/t.jsonl", tempdir("transcript"));
+    let head = "{\"transcript\":1,\"program\":\"baton 0.1.0\",\"started_unix_ms\":0}";
+    let line = "{\"ms\":1500,\"conn\":1,\"client\":\"c\",\"event\":\"close\",\"why\":\"left\"}";
+    fs::write(&file, format!("{head}\n{line}\n")).expect("written");
+    let output = baton(&["broker-sim", "show", &file], &[]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let shown = "     1.500     1 c                --  close: left\n";
+    assert_eq!(String::from_utf8_lossy(&output.stdout), shown);
+    fs::write(&file, format!("{head}\n{line}\nbroken\n")).expect("written");
+    let output = baton(&["broker-sim", "show", &file, "--client", "c"], &[]);
+    assert_eq!((output.status.code(), &*String::from_utf8_lossy(&output.stdout)), (Some(1), shown));
+    assert!(stderr(&output).starts_with(&format!("{file}: line 3: ")), "{output:?}");
+}
+
+#[test]
 fn an_address_in_use_exits_1_and_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("bound").to_string();

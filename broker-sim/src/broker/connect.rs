@@ -182,7 +182,7 @@ impl Broker {
     }
 
     /// Forgets a session; its will doesn't wait any longer (3.1.3.2.2).
-    fn end_session(&mut self, id: SessionId, now: Millis) {
+    pub(super) fn end_session(&mut self, id: SessionId, now: Millis) {
         self.timers.set(Waiting::Session(id), None);
         let Some(session) = self.sessions.remove(&id) else { return };
         self.clients.remove(&session.client);

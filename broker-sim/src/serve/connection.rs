@@ -7,13 +7,20 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use baton_process::net::Stream;
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use rmqtt_codec::v5::Packet;
+use tokio::io::{AsyncWriteExt, ReadBuf};
 
-use super::{BrokerHandle, READ_BYTES, REPLY_BYTES, WRITE_BYTES, outbox::Outbox};
+use super::{
+    BrokerHandle, READ_BYTES, REPLY_BYTES, WRITE_BYTES,
+    mischief::{HalfClose, Mischief},
+    outbox::{Item, Outbox},
+};
 use crate::{
     broker::{Closing, ConnId, Fault},
     codec::Codec,
+    transcript::{Direction, Level},
 };
 
 /// How a conversation ends.
@@ -22,6 +29,8 @@ pub(super) enum End {
     Gone,
     /// The broker closes.
     Closing(Closing),
+    /// A rule resets it.
+    Cut,
 }
 
 /// What a connection waits for.
@@ -39,6 +48,9 @@ pub(super) struct Connection<S> {
     id: ConnId,
     outbox: Rc<Outbox>,
     codec: Codec,
+    level: Level,
+    /// None, until a rule does something to the connection.
+    mischief: Option<Box<Mischief>>,
     /// The beginning of a packet that isn't whole; no memory while there is none.
     input: Vec<u8>,
     /// What is being written, and what the broker counts for it; no memory while there is nothing.
@@ -47,13 +59,15 @@ pub(super) struct Connection<S> {
     unflushed: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: Stream> Connection<S> {
     pub(super) fn new(stream: S, id: ConnId, outbox: Rc<Outbox>) -> Self {
         Self {
             stream,
             id,
             outbox,
             codec: Codec::default(),
+            level: Level::default(),
+            mischief: None,
             input: Vec::new(),
             output: BytesMut::new(),
             counted: 0,
@@ -78,16 +92,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn poll_event(&mut self, cx: &mut Context<'_>, handle: &BrokerHandle) -> Poll<Event> {
         self.outbox.listen(cx);
+        while let Some(act) = self.outbox.next_act() {
+            self.mischief.get_or_insert_default().begin(act);
+        }
+        if self.is_cut() {
+            return Poll::Ready(Event::Over(End::Cut));
+        }
         if let Some(why) = self.outbox.closing() {
             return Poll::Ready(Event::Over(End::Closing(why)));
         }
         match self.poll_write(cx, handle) {
             Poll::Ready(Ok(0)) | Poll::Pending => {}
             Poll::Ready(Ok(counted)) => return Poll::Ready(Event::Sent(counted)),
+            Poll::Ready(Err(_)) if self.is_cut() => return Poll::Ready(Event::Over(End::Cut)),
             Poll::Ready(Err(_)) => return Poll::Ready(Event::Over(End::Gone)),
         }
         if self.outbox.reply_bytes() > REPLY_BYTES {
             return Poll::Pending;
+        }
+        if let Some(mischief) = &mut self.mischief {
+            ready!(mischief.poll_readable(cx));
         }
         match ready!(self.poll_read(cx, handle)) {
             Ok(0) | Err(_) => Poll::Ready(Event::Over(End::Gone)),
@@ -109,43 +133,99 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.gather(handle);
         }
         while !self.output.is_empty() {
-            match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.output))? {
+            let most = match &mut self.mischief {
+                None => usize::MAX,
+                Some(mischief) => ready!(mischief.poll_writable(cx)),
+            };
+            let piece = &self.output[..self.output.len().min(most)];
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, piece))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n => self.output.advance(n),
             }
             self.unflushed = true;
+            if self.mischief.as_mut().is_some_and(|mischief| mischief.written()) {
+                ready!(self.poll_flush(cx))?;
+            }
         }
         if self.output.capacity() > 0 {
             *handle.0.spare.borrow_mut() = std::mem::take(&mut self.output);
         }
+        ready!(self.poll_flush(cx))?;
+        ready!(self.poll_half_close(cx))?;
+        Poll::Ready(Ok(std::mem::take(&mut self.counted)))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.unflushed {
             ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
             self.unflushed = false;
         }
-        Poll::Ready(Ok(std::mem::take(&mut self.counted)))
+        Poll::Ready(Ok(()))
     }
 
+    /// Ends this direction, if a rule wants it, now that everything is written.
+    fn poll_half_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(mischief) = &mut self.mischief
+            && mischief.half == HalfClose::Wanted
+        {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            mischief.half = HalfClose::Done;
+        }
+        if self.is_cut() { Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())) } else { Poll::Ready(Ok(())) }
+    }
+
+    /// Whether a rule wants it reset.
+    pub(super) fn is_cut(&self) -> bool {
+        self.mischief.as_ref().is_some_and(|mischief| mischief.cut)
+    }
+
+    /// Takes what is to be written next, up to what a rule does to the connection after it.
     fn gather(&mut self, handle: &BrokerHandle) {
-        let Some(mut next) = self.outbox.pop() else { return };
+        let mut next = loop {
+            match self.outbox.pop() {
+                None => return,
+                Some(Item::Packet(packet, bytes)) => break (packet, bytes),
+                Some(Item::Act(act)) => {
+                    let mischief = self.mischief.get_or_insert_default();
+                    mischief.begin(act);
+                    // What follows waits until this is done.
+                    if mischief.cut || mischief.half == HalfClose::Wanted {
+                        return;
+                    }
+                }
+            }
+        };
         self.output = std::mem::take(&mut *handle.0.spare.borrow_mut());
         self.output.clear();
         self.output.reserve(READ_BYTES);
         loop {
             let (packet, bytes) = next;
             self.counted += bytes;
-            let before = self.output.len();
-            if let Err(error) = self.codec.encode(packet, &mut self.output) {
-                // The broker builds no packet that can't be written; if it does, the client lives on without it.
-                tracing::error!(conn = %self.id, %error, event = "broker.encode");
-                self.output.truncate(before);
-            }
+            self.encode(handle, packet);
             if self.output.len() >= WRITE_BYTES {
                 return;
             }
-            match self.outbox.pop() {
+            match self.outbox.pop_packet() {
                 Some(packet) => next = packet,
                 None => return,
             }
+        }
+    }
+
+    fn encode(&mut self, handle: &BrokerHandle, packet: Packet) {
+        if self.mischief.as_ref().is_some_and(|mischief| mischief.half == HalfClose::Done) {
+            return;
+        }
+        let shown = handle.records().then(|| packet.clone());
+        let before = self.output.len();
+        if let Err(error) = self.codec.encode(packet, &mut self.output) {
+            // The broker builds no packet that can't be written; if it does, the client lives on without it.
+            tracing::error!(conn = %self.id, %error, event = "broker.encode");
+            self.output.truncate(before);
+        }
+        let bytes = self.output.len() - before;
+        if let Some(packet) = shown.filter(|_| bytes > 0) {
+            handle.record(self.id, &self.outbox, Direction::Out.of(self.level, bytes, packet));
         }
     }
 
@@ -156,8 +236,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         while self.outbox.closing().is_none() {
             match self.next_packet(at, handle.0.packet_bytes) {
                 Ok(Some((packet, end))) => {
+                    let bytes = end - at;
+                    if let Packet::Connect(connect) = &packet {
+                        self.level = Level::of(&self.input[at..end]);
+                        self.outbox.introduce(&connect.client_id, self.level);
+                    }
+                    if handle.records() {
+                        let shown = Direction::In.of(self.level, bytes, packet.clone());
+                        handle.record(self.id, &self.outbox, shown);
+                    }
                     at = end;
-                    handle.drive(|broker, now| broker.handle(self.id, packet, now));
+                    handle.receive(self.id, packet);
                 }
                 Ok(None) => break,
                 Err(fault) => handle.drive(|broker, now| broker.handle_fault(self.id, fault, now)),
@@ -169,10 +258,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    fn next_packet(&mut self, at: usize, max: usize) -> Result<Option<(rmqtt_codec::v5::Packet, usize)>, Fault> {
+    fn next_packet(&mut self, at: usize, max: usize) -> Result<Option<(Packet, usize)>, Fault> {
         let rest = &self.input[at..];
         let Some(length) = self.codec.frame(rest, max)? else { return Ok(None) };
         Ok(Some((self.codec.decode(&rest[..length])?, at + length)))
+    }
+
+    /// Resets it.
+    pub(super) fn reset(self) {
+        self.stream.reset();
     }
 
     /// Closes this side.
@@ -182,6 +276,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Says what is left to say, closes this side, and waits for the other to close its own: closing a TCP socket
     /// with unread bytes would reset it, and the client might never read what it was told.
+    ///
+    /// # Errors
+    /// The client is gone, or a rule wants the connection reset.
     pub(super) async fn finish(&mut self, handle: &BrokerHandle) -> io::Result<()> {
         while std::future::poll_fn(|cx| self.poll_write(cx, handle)).await? > 0 {}
         self.shut_down().await?;

@@ -6,60 +6,135 @@ use std::{
     task::{Context, Waker},
 };
 
+use baton_protocol::limits::Millis;
+use bytestring::ByteString;
 use rmqtt_codec::v5::Packet;
 
-use crate::broker::Closing;
+use crate::{broker::Closing, faults::ConnAct, transcript::Level};
 
 /// A queue of packets. Bounded from both ends: the broker gives a connection no message above `unsent_bytes`, and
 /// nothing is read from a connection that leaves too many replies here.
-#[derive(Default)]
-pub(super) struct Outbox(RefCell<Inner>);
+pub(super) struct Outbox {
+    /// When the connection began.
+    pub(super) begun: Millis,
+    inner: RefCell<Inner>,
+}
 
 #[derive(Default)]
 struct Inner {
-    packets: VecDeque<(Packet, usize)>,
+    client: ByteString,
+    level: Level,
+    items: VecDeque<Item>,
+    /// What a rule does to the connection without waiting for its turn.
+    acts: VecDeque<ConnAct>,
     reply_bytes: usize,
     closing: Option<Closing>,
     waker: Option<Waker>,
 }
 
+/// What comes next.
+pub(super) enum Item {
+    /// To write, with the bytes that the broker counts for it.
+    Packet(Packet, usize),
+    /// What a rule does to the connection, once what came before is written.
+    Act(ConnAct),
+}
+
 impl Outbox {
+    /// An empty one, of a connection that begins now.
+    pub(super) fn new(begun: Millis) -> Self {
+        Self { begun, inner: RefCell::default() }
+    }
+
+    /// The client id, as soon as it is known.
+    pub(super) fn client(&self) -> ByteString {
+        self.inner.borrow().client.clone()
+    }
+
+    /// The client id and the client's MQTT, as soon as they are known.
+    pub(super) fn who(&self) -> (ByteString, Level) {
+        let inner = self.inner.borrow();
+        (inner.client.clone(), inner.level)
+    }
+
+    /// The client has said who it is, and what it speaks.
+    pub(super) fn introduce(&self, client: &ByteString, level: Level) {
+        let mut inner = self.inner.borrow_mut();
+        (inner.client, inner.level) = (client.clone(), level);
+    }
+
     pub(super) fn push(&self, packet: Packet, bytes: usize) {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner.borrow_mut();
+        if let Packet::ConnectAck(ack) = &packet
+            && let Some(client) = &ack.assigned_client_id
+        {
+            inner.client = client.clone();
+        }
         inner.reply_bytes += reply_bytes(&packet, bytes);
-        inner.packets.push_back((packet, bytes));
+        inner.items.push_back(Item::Packet(packet, bytes));
         inner.wake();
+    }
+
+    /// A rule does this, in its turn.
+    pub(super) fn push_act(&self, act: ConnAct) {
+        let mut inner = self.inner.borrow_mut();
+        inner.items.push_back(Item::Act(act));
+        inner.wake();
+    }
+
+    /// A rule does this at once.
+    pub(super) fn act(&self, act: ConnAct) {
+        let mut inner = self.inner.borrow_mut();
+        inner.acts.push_back(act);
+        inner.wake();
+    }
+
+    /// What a rule does at once.
+    pub(super) fn next_act(&self) -> Option<ConnAct> {
+        self.inner.borrow_mut().acts.pop_front()
     }
 
     /// Nothing comes after what is queued.
     pub(super) fn close(&self, why: Closing) {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner.borrow_mut();
         inner.closing = Some(why);
         inner.wake();
     }
 
-    /// The next packet, and the bytes that the broker counts for it. An empty queue holds no memory.
-    pub(super) fn pop(&self) -> Option<(Packet, usize)> {
-        let mut inner = self.0.borrow_mut();
-        let Some((packet, bytes)) = inner.packets.pop_front() else {
-            inner.packets = VecDeque::new();
+    /// What comes next. An empty queue holds no memory.
+    pub(super) fn pop(&self) -> Option<Item> {
+        let mut inner = self.inner.borrow_mut();
+        let item = inner.items.pop_front();
+        match &item {
+            Some(Item::Packet(packet, bytes)) => inner.reply_bytes -= reply_bytes(packet, *bytes),
+            Some(Item::Act(_)) => {}
+            None => inner.items = VecDeque::new(),
+        }
+        item
+    }
+
+    /// What comes next, if it is a packet.
+    pub(super) fn pop_packet(&self) -> Option<(Packet, usize)> {
+        if matches!(self.inner.borrow().items.front(), Some(Item::Act(_))) {
             return None;
-        };
-        inner.reply_bytes -= reply_bytes(&packet, bytes);
-        Some((packet, bytes))
+        }
+        match self.pop() {
+            Some(Item::Packet(packet, bytes)) => Some((packet, bytes)),
+            _ => None,
+        }
     }
 
     pub(super) fn closing(&self) -> Option<Closing> {
-        self.0.borrow().closing
+        self.inner.borrow().closing
     }
 
     pub(super) fn reply_bytes(&self) -> usize {
-        self.0.borrow().reply_bytes
+        self.inner.borrow().reply_bytes
     }
 
     /// Wakes this task at the next push or close.
     pub(super) fn listen(&self, cx: &Context<'_>) {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner.borrow_mut();
         if !inner.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             inner.waker = Some(cx.waker().clone());
         }

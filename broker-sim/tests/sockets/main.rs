@@ -2,15 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
 
+mod admin;
+mod connections;
+mod faults;
 mod homes;
 mod mosquitto;
 mod raw;
 mod role;
 mod rumqtt;
+mod transcript;
+mod websocket;
 
 use std::{net::SocketAddr, thread::JoinHandle};
 
-use baton_broker_sim::{admin, config::Config, run};
+use baton_broker_sim::{config::Config, run};
 use baton_process::{
     config::{Inputs, Reader, Shared},
     env::Env,
@@ -26,6 +31,7 @@ use tokio::runtime::{Builder, LocalOptions};
 struct Running {
     plain: SocketAddr,
     home: SocketAddr,
+    admin: SocketAddr,
     phases: Phases,
     metrics: Metrics,
     thread: Option<JoinHandle<std::io::Result<Exit>>>,
@@ -33,7 +39,7 @@ struct Running {
 
 impl Running {
     fn start(sets: &[&str]) -> Self {
-        let sets = sets.iter().map(|set| (*set).to_owned()).collect();
+        let sets = ["anchor.name=home-1"].iter().chain(sets).map(|set| (*set).to_owned()).collect();
         let mut reader = Reader::new(&Inputs { sets, ..Inputs::default() });
         let (shared, config) = (Shared::read(&mut reader, Role::BrokerSim), Config::read(&mut reader));
         reader.finish().unwrap();
@@ -45,14 +51,17 @@ impl Running {
                 let bind = |kind| TcpListen::bind("127.0.0.1:0", kind, &env.metrics).unwrap();
                 let plain = bind(TcpKind::Session);
                 let homes: Vec<_> = config.homes.iter().map(|(name, _)| (name.clone(), bind(TcpKind::Link))).collect();
-                let addresses = (plain.local_addr().unwrap(), homes[0].1.local_addr().unwrap());
+                let (routes, requests) = baton_broker_sim::admin::routes();
+                let admin = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let addresses =
+                    (plain.local_addr().unwrap(), homes[0].1.local_addr().unwrap(), admin.local_addr().unwrap());
+                tokio::task::spawn_local(axum::serve(admin, routes).into_future());
                 sender.send((addresses, env.phases.clone(), env.metrics.clone())).unwrap();
-                let (_, requests) = admin::routes();
                 run::run(config, env, run::Listeners { plain, homes }, requests).await
             })
         });
-        let ((plain, home), phases, metrics) = started.recv().unwrap();
-        Self { plain, home, phases, metrics, thread: Some(thread) }
+        let ((plain, home, admin), phases, metrics) = started.recv().unwrap();
+        Self { plain, home, admin, phases, metrics, thread: Some(thread) }
     }
 
     /// One of its numbers.

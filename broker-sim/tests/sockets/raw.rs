@@ -47,7 +47,7 @@ async fn rest(mut stream: TcpStream) -> Vec<u8> {
 async fn bad_input_gets_the_answer_that_mqtt_prescribes_and_a_close() {
     let after = |connect: &[u8], more: &[u8]| [connect, more].concat();
     let cases = [
-        ("no MQTT", b"GET / HTTP/1.1\r\n\r\n".to_vec(), vec![]),
+        ("no MQTT", b"HEAD / HTTP/1.1\r\n\r\n".to_vec(), vec![]),
         ("TLS", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03".to_vec(), vec![]),
         ("no CONNECT", PING.to_vec(), vec![]),
         ("an unknown level", b"\x10\x0d\0\x04MQTT\x06\x02\0\0\0\x01c".to_vec(), b"\x20\x02\0\x01".to_vec()),

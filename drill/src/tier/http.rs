@@ -25,10 +25,24 @@ pub struct Response {
 /// # Errors
 /// No connection, no answer within `patience`, an answer that isn't HTTP or exceeds 16 MiB.
 pub fn request(address: SocketAddr, method: &str, path: &str, patience: Duration) -> io::Result<Response> {
+    request_with(address, method, path, "", patience)
+}
+
+/// The same with a body.
+///
+/// # Errors
+/// As for the other.
+pub fn request_with(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &str,
+    patience: Duration,
+) -> io::Result<Response> {
     let mut stream = TcpStream::connect_timeout(&address, patience)?;
     stream.set_write_timeout(Some(patience))?;
     let patience = Patience::new(patience);
-    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: 0\r\n\r\n")?;
+    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
     let mut answer = Vec::new();
     let mut chunk = [0; 16 * 1024];
     loop {

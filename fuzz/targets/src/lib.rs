@@ -13,6 +13,7 @@
 //! | [`configuration`] | every role's configuration, from any file, environment and command line |
 //! | [`mqtt`] | broker-sim's codec, and the broker behind it |
 //! | [`broker`] | the broker, by sequences of what clients do |
+//! | [`faults`] | broker-sim's fault scripts, and the engine that follows them |
 //! | [`session_pair`] | both session halves, by sequences of what may happen to them |
 
 mod attach;
@@ -21,6 +22,7 @@ mod capsule;
 mod configuration;
 mod connect;
 mod cuts;
+mod faults;
 mod mqtt;
 mod seeds;
 mod session_pair;
@@ -31,6 +33,7 @@ pub use broker::broker;
 pub use capsule::capsule;
 pub use configuration::configuration;
 pub use connect::connect;
+pub use faults::faults;
 pub use mqtt::mqtt;
 pub use seeds::seeds;
 pub use session_pair::session_pair;

@@ -19,6 +19,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "snapshot" => snapshots(),
         "configuration" => configurations(),
         "mqtt" => conversations(),
+        "faults" => SCRIPTS.iter().map(|script| script.as_bytes().to_vec()).collect(),
         "broker" => (1..6).map(|seed| noise(seed, 400)).collect(),
         "session_pair" => (0..6).map(|seed| behind(seed, &[TRAFFIC, &noise(seed, 600)].concat())).collect(),
         _ => Vec::new(),
@@ -102,6 +103,15 @@ fn conversations() -> Vec<Vec<u8>> {
         \x70\x02\0\x01\xc0\0\xa2\x06\0\x08\0\0\x01a\xe0\x02\0\0";
     vec![behind(0, OLD), behind(5, NEW)]
 }
+
+const SCRIPTS: [&str; 4] = [
+    "# a comment\nseed 7\ndrop puback 3\ndelay 200ms connack every 2 client a*\nduplicate packet 10% times 2\n",
+    "reorder pingresp per connection\nignore connect from 2\nconnack 0x97 first 1\nsession-present yes client b?\n",
+    "disconnect server-busy on packet 10\ncut after connack\nhalf-close after 5s\nstall reads 1h now client *\n\
+     dribble 1 per 10ms on open\nsplit 7 on publish\n",
+    "forget sessions now\nforget everything after 2s times 1\ncrash on disconnect\nrefuse resume 50% client a\n\
+     delay 1s resume\nignore resume first 3\n",
+];
 
 /// Open, and a few bytes each way.
 const TRAFFIC: &[u8] = &[

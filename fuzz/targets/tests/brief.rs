@@ -79,4 +79,4 @@ macro_rules! targets {
     )*};
 }
 
-targets!(connect capsule attach snapshot configuration mqtt broker session_pair);
+targets!(connect capsule attach snapshot configuration mqtt broker faults session_pair);

@@ -1,0 +1,125 @@
+//! A record of every packet both ways, and of what faults did: one JSON object a line.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | `line` | a line as a value |
+//! | `fields` | what a packet says |
+//! | `writer` | the file, on a thread of its own behind a bounded queue |
+//! | `show` | lines as people read them |
+
+mod fields;
+mod line;
+mod show;
+mod writer;
+
+use std::{
+    collections::VecDeque,
+    io,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use baton_protocol::limits::Millis;
+use bytestring::ByteString;
+use rmqtt_codec::v5::Packet;
+
+pub(crate) use self::line::{Noted, Why};
+use self::writer::Writer;
+pub use self::{
+    line::{Direction, Head, Level, Line, Seen, What},
+    show::{Filter, ShowError, show},
+};
+use crate::broker::ConnId;
+
+/// Bytes of a payload that are kept: enough to tell messages apart.
+pub const PAYLOAD_BYTES: usize = 256;
+/// Lines that are kept in memory for whoever asks, the newest: a test asks long before.
+pub const KEPT: usize = 10_000;
+
+/// The newest lines, for whoever has a clone.
+pub type Kept = Arc<Mutex<VecDeque<Line>>>;
+
+/// Where lines go: to a file, to memory, or to both.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    file: Option<Writer>,
+    kept: Option<Kept>,
+}
+
+/// What is to be noted, as cheaply as the worker can say it.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) at: Millis,
+    pub(crate) conn: Option<ConnId>,
+    pub(crate) client: ByteString,
+    pub(crate) what: Noted,
+}
+
+impl Entry {
+    fn line(&self) -> Line {
+        Line {
+            ms: self.at,
+            conn: self.conn.map(ConnId::number),
+            client: self.client.to_string(),
+            what: self.what.shown(),
+        }
+    }
+
+    /// About what it holds in memory until it is written.
+    fn bytes(&self) -> usize {
+        self.what.packet().map_or(0, |packet| match packet {
+            Packet::Publish(publish) => publish.payload.len(),
+            _ => 0,
+        })
+    }
+}
+
+impl Recorder {
+    /// One that writes this file anew.
+    ///
+    /// # Errors
+    /// The file can't be written; the message names it.
+    pub fn to_file(mut self, path: &Path) -> io::Result<Self> {
+        self.file = Some(Writer::create(path)?);
+        Ok(self)
+    }
+
+    /// One that keeps the newest lines, and where they are.
+    pub fn kept(mut self) -> (Self, Kept) {
+        let kept = Kept::default();
+        self.kept = Some(Arc::clone(&kept));
+        (self, kept)
+    }
+
+    /// Whether it goes anywhere.
+    pub(crate) fn is_on(&self) -> bool {
+        self.file.is_some() || self.kept.is_some()
+    }
+
+    pub(crate) fn note(&self, entry: Entry) {
+        if let Some(kept) = &self.kept {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() == KEPT {
+                kept.pop_front();
+            }
+            kept.push_back(entry.line());
+        }
+        if let Some(file) = &self.file {
+            file.note(entry);
+        }
+    }
+
+    /// Writes what waits, and ends.
+    pub(crate) fn finish(&self) {
+        if let Some(file) = &self.file {
+            file.finish();
+        }
+    }
+}
+
+impl Direction {
+    /// A packet that went this way.
+    pub(crate) fn of(self, level: Level, bytes: usize, packet: Packet) -> Noted {
+        Noted::Packet(self, level, bytes, packet)
+    }
+}

@@ -1,0 +1,165 @@
+//! The file, on a thread of its own: a slow disk delays no client.
+
+use std::{
+    cell::RefCell,
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+use serde::Serialize;
+use tracing::error;
+
+use super::{Entry, Head, Line, What};
+
+/// Lines that wait for the disk; further ones are lost, and counted in the file: a disk that stands still for a second
+/// at ten thousand packets a second loses none.
+const WAITING: usize = 16_384;
+/// Bytes of payloads that wait with them.
+const WAITING_BYTES: usize = 64 * 1024 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: RefCell<Option<SyncSender<Entry>>>,
+    thread: RefCell<Option<JoinHandle<()>>>,
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    bytes: AtomicUsize,
+    lost: AtomicU64,
+}
+
+impl Writer {
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("can't write {}: {error}", path.display()));
+        Self::over(File::create(path).map_err(named)?)
+    }
+
+    fn over(to: impl Write + Send + 'static) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(WAITING);
+        let state = Arc::<State>::default();
+        let shared = Arc::clone(&state);
+        let thread = thread::Builder::new().name("transcript".into()).spawn(move || {
+            if let Err(error) = write_all(to, &receiver, &shared) {
+                error!(event = "transcript.failed", %error);
+            }
+        })?;
+        Ok(Self { queue: RefCell::new(Some(sender)), thread: RefCell::new(Some(thread)), state })
+    }
+
+    pub(super) fn note(&self, entry: Entry) {
+        let queue = self.queue.borrow();
+        let Some(queue) = &*queue else { return };
+        let bytes = entry.bytes();
+        if self.state.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > WAITING_BYTES {
+            self.lose(bytes);
+        } else if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(entry) {
+            self.lose(bytes);
+        }
+    }
+
+    fn lose(&self, bytes: usize) {
+        self.state.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.state.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Writes what waits, and closes the file.
+    pub(super) fn finish(&self) {
+        self.queue.take();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been logged, and there is nobody to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+fn write_all(to: impl Write, queue: &Receiver<Entry>, state: &State) -> io::Result<()> {
+    let mut to = BufWriter::new(to);
+    write(&mut to, &Head::now())?;
+    let mut last = 0;
+    loop {
+        let next = match queue.try_recv() {
+            Ok(entry) => Some(entry),
+            // Whoever follows the file sees what has happened.
+            Err(TryRecvError::Empty) => {
+                to.flush()?;
+                queue.recv().ok()
+            }
+            Err(TryRecvError::Disconnected) => None,
+        };
+        let lines = state.lost.swap(0, Ordering::Relaxed);
+        if lines > 0 {
+            let ms = next.as_ref().map_or(last, |entry| entry.at);
+            write(&mut to, &Line { ms, conn: None, client: String::new(), what: What::Lost { lines } })?;
+        }
+        let Some(entry) = next else { return to.flush() };
+        last = entry.at;
+        write(&mut to, &entry.line())?;
+        state.bytes.fetch_sub(entry.bytes(), Ordering::Relaxed);
+    }
+}
+
+fn write(to: &mut impl Write, line: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *to, line)?;
+    to.write_all(b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, mpsc};
+
+    use super::*;
+    use crate::transcript::line::Noted;
+
+    /// A disk that stands still until it is let go.
+    struct Disk {
+        gate: Receiver<()>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // Open once the sender is gone.
+            let _ = self.gate.recv();
+            self.written.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_slow_disk_loses_is_counted_in_the_file() {
+        let (gate, waits) = mpsc::channel();
+        let written = Arc::<Mutex<Vec<u8>>>::default();
+        let writer = Writer::over(Disk { gate: waits, written: Arc::clone(&written) }).unwrap();
+        let many = u64::try_from(2 * WAITING + 1000).unwrap();
+        for at in 0..many {
+            writer.note(Entry { at, conn: None, client: "".into(), what: Noted::Open("p".into()) });
+        }
+        drop(gate);
+        writer.finish();
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        let lines: Vec<Line> = text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
+        let lost: u64 = lines.iter().map(|line| if let What::Lost { lines } = line.what { lines } else { 0 }).sum();
+        let kept = lines.iter().filter(|line| matches!(line.what, What::Open { .. })).count();
+        assert!(lost >= 1000 && lost + kept as u64 == many, "{lost} lost, {kept} kept of {many}");
+        assert_eq!(writer.state.bytes.load(Ordering::Relaxed), 0);
+    }
+}
