@@ -8,7 +8,7 @@ use baton_protocol::{
     limits::{GRACE, GRACE_MAX, Millis},
 };
 
-use crate::faults::Rule;
+use crate::{broker::Credentials, faults::Rule};
 
 /// What a broker-sim reads besides the sections that all roles share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Config {
     pub homes: Vec<(NodeName, String)>,
     /// Milliseconds that a session lives without a tunnel.
     pub grace: Millis,
+    /// Who may connect; none: anybody.
+    pub users: Option<Credentials>,
     /// What it does wrong from the start. Not in the configuration's files: a broker that misbehaves was told so by
     /// whoever started it.
     pub faults: Vec<Rule>,
@@ -55,12 +57,29 @@ impl Config {
             listen: reader.listen("broker_sim.listen", "127.0.0.1:1884"),
             homes: reader.link_listens("broker_sim.homes", &[(name.as_str(), listen.as_str())][..usize::from(any)]),
             grace: reader.duration("anchor.grace", GRACE, 0..=GRACE_MAX),
+            users: users(reader),
             faults: Vec::new(),
             seed: None,
             transcript: None,
             crash: Crash::default(),
         }
     }
+}
+
+/// The file that names the users.
+fn users(reader: &mut Reader) -> Option<Credentials> {
+    let key = "broker_sim.users";
+    let file = reader.text(key, "");
+    if file.is_empty() {
+        return None;
+    }
+    let expected = "a file with user:password on each line";
+    match std::fs::read_to_string(&file).map(|text| Credentials::parse(&text)) {
+        Ok(Ok(users)) => return Some(users),
+        Ok(Err(mistake)) => reader.refuse(key, expected, &format!("{file}, {mistake}")),
+        Err(error) => reader.refuse(key, expected, &format!("{file}: {error}")),
+    }
+    None
 }
 
 #[cfg(test)]
@@ -91,5 +110,31 @@ mod tests {
         assert_eq!(homes(&read(&["anchor.name=a", "anchor.listen=127.0.0.1:1"])), [("a", "127.0.0.1:1")]);
         let two = read(&["broker_sim.homes.b=127.0.0.1:2", "broker_sim.homes.c=127.0.0.1:3", "anchor.grace=5s"]);
         assert_eq!((homes(&two), two.grace), (vec![("b", "127.0.0.1:2"), ("c", "127.0.0.1:3")], 5_000));
+    }
+
+    #[test]
+    fn users_are_in_a_file_that_is_read_at_once() {
+        let path = std::env::temp_dir().join(format!("baton-users-{}", std::process::id()));
+        let users = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let mut reader = Reader::new(&Inputs {
+                sets: vec![format!("broker_sim.users={}", path.display())],
+                ..Inputs::default()
+            });
+            let config = Config::read(&mut reader);
+            reader.finish().map(|()| config.users).map_err(|report| report.to_string())
+        };
+        assert_eq!(users("ann:secret\n"), Ok(Some(Credentials::parse("ann:secret").unwrap())));
+        let report = users("ann:secret\nbob\n").unwrap_err();
+        assert!(report.contains("broker_sim.users") && report.contains("line 2: no colon"), "{report}");
+        std::fs::remove_file(&path).unwrap();
+        assert!(users_missing(&path).contains("No such file"));
+    }
+
+    fn users_missing(path: &std::path::Path) -> String {
+        let sets = vec![format!("broker_sim.users={}", path.display())];
+        let mut reader = Reader::new(&Inputs { sets, ..Inputs::default() });
+        Config::read(&mut reader);
+        reader.finish().unwrap_err().to_string()
     }
 }

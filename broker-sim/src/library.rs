@@ -80,9 +80,9 @@ use tokio::{
 
 use crate::{
     admin::{Asker, Requests, requests},
-    broker::{Counts, Limits},
+    broker::{Counts, Credentials, Limits},
     config::{self, Crash},
-    faults::{Mistake, Rule, Script, Status},
+    faults::{Rule, Script, Status},
     run::{Listeners, run_recorded},
     transcript::{Kept, Line, Recorder},
 };
@@ -92,6 +92,8 @@ use crate::{
 pub struct Config {
     /// Where it listens, for MQTT over TCP and over WebSocket; by default on loopback, on any port that is free.
     pub listen: SocketAddr,
+    /// Who may connect, `user:password` a line; empty: anybody.
+    pub users: String,
     /// What it does wrong from the start, a rule a line.
     pub faults: String,
     /// What repeats chance in the rules.
@@ -106,6 +108,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            users: String::new(),
             faults: String::new(),
             seed: 0,
             limits: Limits::default(),
@@ -127,8 +130,9 @@ pub struct Handle {
 /// Starts a broker; it listens when this returns.
 ///
 /// # Errors
-/// A rule is none, the address can't be had, or the transcript can't be written.
+/// A rule or a user is none, the address can't be had, or the transcript can't be written.
 pub fn start(config: Config) -> io::Result<Handle> {
+    let users = Credentials::parse(&config.users).map_err(|mistake| invalid(&[format!("users, {mistake}")]))?;
     let script = Script::parse("faults", &config.faults).map_err(|mistakes| invalid(&mistakes))?;
     let recorder = match &config.transcript {
         Some(path) => Recorder::default().to_file(path)?,
@@ -138,7 +142,8 @@ pub fn start(config: Config) -> io::Result<Handle> {
     let (asker, requests) = requests();
     let (stop, stopped) = oneshot::channel();
     let (listens, listening) = mpsc::sync_channel(1);
-    let plan = Plan { config, script, recorder, requests, listens };
+    let users = (!config.users.is_empty()).then_some(users);
+    let plan = Plan { config, users, script, recorder, requests, listens };
     let thread = thread::Builder::new().name("broker".into()).spawn(move || plan.run(stopped))?;
     match listening.recv() {
         Ok(addr) => Ok(Handle { addr, asker, kept, stop: Some(stop), thread: Some(thread) }),
@@ -146,7 +151,7 @@ pub fn start(config: Config) -> io::Result<Handle> {
     }
 }
 
-fn invalid(mistakes: &[Mistake]) -> io::Error {
+fn invalid(mistakes: &[impl ToString]) -> io::Error {
     let lines: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
     io::Error::new(io::ErrorKind::InvalidInput, lines.join("\n"))
 }
@@ -162,6 +167,7 @@ fn why(thread: JoinHandle<io::Result<Exit>>) -> io::Error {
 /// What the thread needs.
 struct Plan {
     config: Config,
+    users: Option<Credentials>,
     script: Script,
     recorder: Recorder,
     requests: Requests,
@@ -175,6 +181,7 @@ impl Plan {
             let mut reader = Reader::new(&Inputs::default());
             let shared = Shared::read(&mut reader, Role::BrokerSim);
             let role = config::Config {
+                users: self.users,
                 faults: self.script.rules,
                 seed: self.script.seed.or(Some(self.config.seed)),
                 crash: Crash::End,

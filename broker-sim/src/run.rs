@@ -87,6 +87,9 @@ pub(crate) async fn run_recorded<L: Listen>(
         info!(event = "broker.faults", rules = config.faults.len(), seed);
     }
     let handle = BrokerHandle::observed(broker_limits, env.clock, &env.metrics, Engine::new(seed), recorder);
+    if let Some(users) = config.users {
+        handle.let_in_only(users);
+    }
     if handle.add_faults(config.faults).is_err() {
         return Err(io::Error::other("too many faults"));
     }

@@ -29,7 +29,7 @@ use self::{
     outbox::Outbox,
 };
 use crate::{
-    broker::{Broker, ConnId, Counts, Limits, Output},
+    broker::{Broker, ConnId, Counts, Credentials, Limits, Output},
     faults::Engine,
     numbers::Numbers,
     transcript::{Recorder, Why},
@@ -99,6 +99,11 @@ impl BrokerHandle {
             served: Cell::new(0),
             left: Notify::new(),
         }))
+    }
+
+    /// Refuses everybody else from now on.
+    pub fn let_in_only(&self, users: Credentials) {
+        self.0.broker.replace_with(|broker| std::mem::take(broker).with_credentials(users));
     }
 
     /// What the broker has seen and holds.
