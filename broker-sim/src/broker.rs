@@ -294,6 +294,10 @@ impl Broker {
         if bytes > conn.packet_max && take_reason(&mut packet) {
             bytes = size::wire_bytes(&packet);
         }
+        // Not even that fits only a client whose maximum is refused: then the close alone tells [MQTT-3.1.2-24].
+        if bytes > conn.packet_max {
+            return;
+        }
         conn.unsent += bytes;
         self.outputs.push_back(Output::Send { conn: id, packet, bytes });
     }

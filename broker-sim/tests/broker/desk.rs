@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use baton_broker_sim::broker::{Broker, Closing, ConnId, Fault, Limits, Output};
+use bytes::BytesMut;
 use rmqtt_codec::{
     types::{Publish, QoS},
     v5::{
-        Connect, ConnectAck, Disconnect, LastWill, Packet, PublishAck, PublishAck2, PublishProperties, Subscribe,
-        SubscribeAckReason, SubscriptionOptions, Unsubscribe,
+        Codec, Connect, ConnectAck, Disconnect, LastWill, Packet, PublishAck, PublishAck2, PublishProperties,
+        Subscribe, SubscribeAckReason, SubscriptionOptions, Unsubscribe,
     },
 };
+
+use tokio_util::codec::Encoder;
 
 pub(crate) use QoS::{AtLeastOnce as Q1, AtMostOnce as Q0, ExactlyOnce as Q2};
 
@@ -24,6 +27,8 @@ pub(crate) struct Desk {
     /// Connections that write nothing of what they are given.
     pub(crate) stuck: BTreeSet<ConnId>,
     unwritten: BTreeMap<ConnId, usize>,
+    /// The Maximum Packet Size of those who have one.
+    most: BTreeMap<ConnId, usize>,
 }
 
 impl Desk {
@@ -43,6 +48,7 @@ impl Desk {
             closed: BTreeMap::new(),
             stuck: BTreeSet::new(),
             unwritten: BTreeMap::new(),
+            most: BTreeMap::new(),
         }
     }
 
@@ -53,6 +59,11 @@ impl Desk {
     }
 
     pub(crate) fn send(&mut self, conn: ConnId, packet: Packet) {
+        if let Packet::Connect(connect) = &packet
+            && let Some(most) = connect.max_packet_size
+        {
+            self.most.entry(conn).or_insert(most.get() as usize);
+        }
         self.broker.handle(conn, packet, self.now);
         self.collect();
     }
@@ -194,11 +205,20 @@ impl Desk {
         self.collect();
     }
 
+    /// Each packet can be written, has the size that is counted for it, and is one that the client takes (3.1.2-24).
+    fn measure(&self, conn: ConnId, packet: &Packet, bytes: usize) {
+        let mut wire = BytesMut::new();
+        Codec::default().encode(packet.clone(), &mut wire).expect("it can be written");
+        assert_eq!(wire.len(), bytes, "{packet:?}");
+        assert!(self.most.get(&conn).is_none_or(|most| bytes <= *most), "{packet:?}");
+    }
+
     fn collect(&mut self) {
         while let Some(output) = self.broker.poll_output() {
             match output {
                 Output::Send { conn, packet, bytes } => {
                     assert!(!self.closed.contains_key(&conn), "nothing is said after the close: {packet:?}");
+                    self.measure(conn, &packet, bytes);
                     self.said.entry(conn).or_default().push(packet);
                     if self.stuck.contains(&conn) {
                         *self.unwritten.entry(conn).or_default() += bytes;

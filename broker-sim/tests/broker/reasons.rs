@@ -97,7 +97,7 @@ fn none_that_makes_the_packet_too_large() {
 /// 3.2.2-19: a refusal says why to those who want it, if it fits.
 #[test]
 fn refusals() {
-    for (wanted, most, given) in [(true, 90, true), (true, 64, false), (false, 90, false)] {
+    for (wanted, most, given) in [(true, 64, true), (true, 20, false), (false, 64, false)] {
         let mut desk = Desk::new();
         let mut connect = with_will(five("c"), "a/#", "", 0);
         connect.request_problem_info = wanted;
@@ -107,6 +107,17 @@ fn refusals() {
             [Packet::ConnectAck(ack)] => assert_eq!(ack.reason_string.is_some(), given, "{wanted} {most}"),
             other => panic!("{other:?}"),
         }
+    }
+}
+
+/// 3.1.2-24: where not even the refusal fits, the close alone tells.
+#[test]
+fn a_refusal_that_does_not_fit() {
+    for (most, said) in [(5, 1), (4, 0)] {
+        let mut desk = Desk::new();
+        let conn = desk.ask(Connect { max_packet_size: u32::try_into(most).ok(), ..five("c") });
+        assert_eq!(desk.got(conn).len(), said, "{most}");
+        assert_eq!(desk.closed(conn), Some(Closing::Fault(Fault::PacketMaximum)));
     }
 }
 
