@@ -175,12 +175,12 @@ impl BrokerHandle {
     }
 
     fn deliver(&self, broker: &mut Broker, now: Millis) {
+        let outboxes = self.0.outboxes.borrow();
         loop {
             if self.0.faulty.get() {
                 self.do_wrong(broker, now);
             }
             let Some(output) = broker.poll_output() else { return };
-            let outboxes = self.0.outboxes.borrow();
             match output {
                 Output::Send { conn, packet, bytes } => {
                     if self.0.faulty.get() {
