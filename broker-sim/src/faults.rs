@@ -6,7 +6,7 @@
 //! | `parse` | text to rules: every mistake with its line and column |
 //! | `engine` | which packets and connections the rules hit; no IO, clock or randomness of its own |
 //! | `pattern` | client ids with `*` and `?` |
-//! | `words` | what reasons, times and shares are called |
+//! | `words` | what reasons and shares are called |
 
 mod engine;
 mod parse;

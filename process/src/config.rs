@@ -25,3 +25,4 @@ pub use reader::{Home, Reader};
 pub use report::{Mistake, Place, Report};
 pub use shared::{Admin, Drain, Limits, Log, Shared};
 pub use source::Inputs;
+pub use units::{duration, show_duration};

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use baton_process::config::show_duration;
 use baton_protocol::limits::Millis;
 use rmqtt_codec::v5::{ConnectAckReason, DisconnectReasonCode, Packet};
 
 use super::{
     pattern::Pattern,
-    words::{Share, Time, reason_name},
+    words::{Share, reason_name},
 };
 use crate::kind::Kind;
 
@@ -176,7 +177,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Drop(packets) => write!(f, "drop {packets}"),
-            Self::Delay(time, packets) => write!(f, "delay {} {packets}", Time(*time)),
+            Self::Delay(time, packets) => write!(f, "delay {} {packets}", show_duration(*time)),
             Self::Duplicate(packets) => write!(f, "duplicate {packets}"),
             Self::Reorder(packets) => write!(f, "reorder {packets}"),
             Self::Ignore(packets) => write!(f, "ignore {packets}"),
@@ -185,7 +186,7 @@ impl fmt::Display for Action {
             Self::Connection(act, when) => write!(f, "{act} {when}"),
             Self::Broker(act, when) => write!(f, "{act} {when}"),
             Self::Resume(ResumeAct::Refuse) => f.write_str("refuse resume"),
-            Self::Resume(ResumeAct::Delay(time)) => write!(f, "delay {} resume", Time(*time)),
+            Self::Resume(ResumeAct::Delay(time)) => write!(f, "delay {} resume", show_duration(*time)),
             Self::Resume(ResumeAct::Ignore) => f.write_str("ignore resume"),
         }
     }
@@ -206,9 +207,9 @@ impl fmt::Display for ConnAct {
             Self::Disconnect(reason) => write!(f, "disconnect {}", reason_name(u8::from(*reason))),
             Self::Cut => f.write_str("cut"),
             Self::HalfClose => f.write_str("half-close"),
-            Self::StallReads(time) => write!(f, "stall reads {}", Time(*time)),
-            Self::StallWrites(time) => write!(f, "stall writes {}", Time(*time)),
-            Self::Dribble { bytes, pause } => write!(f, "dribble {bytes} per {}", Time(*pause)),
+            Self::StallReads(time) => write!(f, "stall reads {}", show_duration(*time)),
+            Self::StallWrites(time) => write!(f, "stall writes {}", show_duration(*time)),
+            Self::Dribble { bytes, pause } => write!(f, "dribble {bytes} per {}", show_duration(*pause)),
             Self::Split(bytes) => write!(f, "split {bytes}"),
         }
     }
@@ -232,7 +233,7 @@ impl fmt::Display for When {
             Self::Open => f.write_str("on open"),
             Self::On(packets) => write!(f, "on {packets}"),
             Self::After(packets) => write!(f, "after {packets}"),
-            Self::Time(time) => write!(f, "after {}", Time(*time)),
+            Self::Time(time) => write!(f, "after {}", show_duration(*time)),
         }
     }
 }

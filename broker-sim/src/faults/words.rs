@@ -1,8 +1,6 @@
-//! What reasons, times and shares are called.
+//! What reasons and shares are called.
 
 use std::fmt;
-
-use baton_protocol::limits::Millis;
 
 /// The reasons of MQTT 5 that a broker gives for a refusal or an end (2.4).
 const REASONS: [(u8, &str); 33] = [
@@ -52,29 +50,6 @@ pub(super) fn reason(word: &str) -> Option<u8> {
 /// The name of a reason.
 pub(super) fn reason_name(code: u8) -> &'static str {
     REASONS.iter().find(|(known, _)| *known == code).map_or("?", |(_, name)| name)
-}
-
-/// A time in the largest unit that it is a whole number of.
-pub(super) struct Time(pub(super) Millis);
-
-/// The units, and how many milliseconds they have; the larger ones first.
-const UNITS: [(&str, Millis); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
-
-impl Time {
-    /// `2s`, `200ms`, `5m`, `1h`.
-    pub(super) fn parse(word: &str) -> Option<Self> {
-        let digits = word.find(|c: char| !c.is_ascii_digit())?;
-        let (number, unit) = word.split_at(digits);
-        let (_, millis) = UNITS.iter().find(|(name, _)| *name == unit)?;
-        number.parse::<Millis>().ok()?.checked_mul(*millis).map(Self)
-    }
-}
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, millis) = UNITS.iter().find(|(_, millis)| self.0.is_multiple_of(*millis)).unwrap_or(&UNITS[3]);
-        write!(f, "{}{unit}", self.0 / millis)
-    }
 }
 
 /// A share of all, in millionths.
@@ -127,15 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn times_and_shares_are_shown_as_they_are_written() {
-        for text in ["1ms", "200ms", "2s", "90s", "5m", "1h", "0ms"] {
-            let shown = Time::parse(text).unwrap().to_string();
-            assert_eq!(Time::parse(&shown).unwrap().0, Time::parse(text).unwrap().0, "{text}");
-        }
-        assert_eq!(Time(1500).to_string(), "1500ms");
-        for wrong in ["", "2", "s", "2 s", "-1s", "1.5s", "1d", "99999999999999999999s", "18446744073709551615h"] {
-            assert!(Time::parse(wrong).is_none(), "{wrong}");
-        }
+    fn shares_are_shown_as_they_are_written() {
         for (text, millionths) in [("10%", 100_000), ("0.5%", 5_000), ("100%", 1_000_000), ("0.0001%", 1)] {
             let share = Share::parse(text).unwrap();
             assert_eq!((share.0, share.to_string().as_str()), (millionths, text));

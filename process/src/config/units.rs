@@ -8,7 +8,7 @@ const TIMES: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), 
 const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 /// "60s", "200ms", "5m", "1h": a whole number and a unit, without which it's no duration.
-pub(super) fn duration(text: &str) -> Option<Millis> {
+pub fn duration(text: &str) -> Option<Millis> {
     parse(text, &TIMES)
 }
 
@@ -18,7 +18,7 @@ pub(super) fn size(text: &str) -> Option<u64> {
 }
 
 /// A duration the way [`duration`] reads it.
-pub(super) fn show_duration(value: Millis) -> String {
+pub fn show_duration(value: Millis) -> String {
     show(value, &TIMES, "0s")
 }
 
