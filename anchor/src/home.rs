@@ -322,10 +322,7 @@ impl<B: Backend> Home<B> {
     }
 
     /// Hands a resume to its session, or answers it.
-    pub(crate) fn resume(self: &Rc<Self>, mut arrival: Arrival)
-    where
-        B: Backend,
-    {
+    pub(crate) fn resume(self: &Rc<Self>, mut arrival: Arrival) {
         if arrival.resume.home != self.setup.name {
             return self.refuse_resume(Word::WrongHome, &mut arrival.respond);
         }
@@ -336,8 +333,8 @@ impl<B: Backend> Home<B> {
         let Some(entry) = sessions.get(&arrival.resume.key.sid()) else {
             return self.refuse_resume(Word::Gone, &mut arrival.respond);
         };
-        let lost = entry.mailbox.lost.get();
-        match if lost { Resuming::Lose } else { self.backend.resuming(&entry.user) } {
+        let resuming = if entry.mailbox.lost.get() { Resuming::Lose } else { self.backend.resuming(&entry.user) };
+        match resuming {
             Resuming::Take => self.hand_over(arrival),
             Resuming::Lose => {
                 entry.mailbox.drop_session(CloseCause::Gone);

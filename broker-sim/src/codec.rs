@@ -9,22 +9,15 @@ mod properties;
 mod reader;
 mod v3;
 
+use baton_protocol::connect::Level;
 use bytes::BytesMut;
 use rmqtt_codec::{error::EncodeError, v3 as codec3, v5 as codec5, v5::Packet};
 use tokio_util::codec::Encoder;
 
 use crate::broker::Fault;
 
-/// The first byte of a CONNECT packet.
-const CONNECT: u8 = decode::kind::CONNECT << 4;
-
-/// A version of MQTT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Level {
-    V31,
-    V311,
-    V5,
-}
+/// The first byte of a CONNECT packet (2.1.2).
+const CONNECT: u8 = 0x10;
 
 /// One connection's codec: which MQTT it speaks is known from the CONNECT on.
 #[derive(Debug)]
@@ -42,6 +35,11 @@ impl Default for Codec {
 }
 
 impl Codec {
+    /// Which MQTT the client speaks, once its CONNECT has said so.
+    pub fn level(&self) -> Option<Level> {
+        self.level
+    }
+
     /// The length of the first packet in `bytes`; none if it isn't whole yet. At most `max` bytes. A connection that
     /// doesn't begin with a CONNECT is found out at its first byte.
     pub fn frame(&self, bytes: &[u8], max: usize) -> Result<Option<usize>, Fault> {

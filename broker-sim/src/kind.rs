@@ -59,6 +59,11 @@ impl Kind {
         Self::Auth,
     ];
 
+    /// The kind that has this number (2.1.2).
+    pub fn numbered(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number).checked_sub(1)?).copied()
+    }
+
     /// The kind of a packet.
     pub fn of(packet: &Packet) -> Self {
         match packet {

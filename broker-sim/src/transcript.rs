@@ -19,14 +19,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use baton_protocol::limits::Millis;
+use baton_protocol::{connect::Level, limits::Millis};
 use bytestring::ByteString;
 use rmqtt_codec::v5::Packet;
 
 pub(crate) use self::line::{Noted, Why};
 use self::writer::Writer;
 pub use self::{
-    line::{Direction, Head, Level, Line, Seen, What},
+    line::{Direction, Head, Line, Seen, What},
     show::{Filter, ShowError, show},
 };
 use crate::broker::ConnId;
@@ -119,7 +119,7 @@ impl Recorder {
 
 impl Direction {
     /// A packet that went this way.
-    pub(crate) fn of(self, level: Level, bytes: usize, packet: Packet) -> Noted {
+    pub(crate) fn of(self, level: Option<Level>, bytes: usize, packet: Packet) -> Noted {
         Noted::Packet(self, level, bytes, packet)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU16, NonZeroU32};
 
+use baton_protocol::connect::Level;
 use bytes::Bytes;
 use rmqtt_codec::{
     types::QoS,
@@ -9,7 +10,6 @@ use rmqtt_codec::{
 };
 
 use super::{
-    Level,
     properties::{OfMessage, id, properties},
     reader::Reader,
 };

@@ -3,68 +3,56 @@
 //! A packet that can't be read as MQTT says is malformed; one that can be read and says what is not allowed is a
 //! protocol error (MQTT 5, 1.2). What depends on the connection's or the session's state is the broker's to find.
 
+use std::num::NonZeroU16;
+
+use baton_protocol::connect::Level;
+use bytestring::ByteString;
 use rmqtt_codec::{
     types::{Publish, QoS},
     v5::{
         Auth, AuthReasonCode, Disconnect, DisconnectReasonCode, Packet, PublishAck, PublishAck2, PublishAck2Reason,
         PublishAckReason, PublishProperties, RetainHandling, Subscribe, SubscriptionOptions, Unsubscribe,
+        UserProperties,
     },
 };
 
 use super::{
-    Level,
     properties::{OfMessage, id, of_ack, properties},
     reader::Reader,
 };
-use crate::broker::Fault;
+use crate::{broker::Fault, kind::Kind};
 
 /// DUP among the flags of a fixed header.
 const DUP: u8 = 0x08;
 
-/// Packet types (2.1.2), and the flags that their fixed header must have (2.1.3); PUBLISH has its own.
-pub(super) mod kind {
-    pub(crate) const CONNECT: u8 = 1;
-    pub(crate) const CONNACK: u8 = 2;
-    pub(crate) const PUBLISH: u8 = 3;
-    pub(crate) const PUBACK: u8 = 4;
-    pub(crate) const PUBREC: u8 = 5;
-    pub(crate) const PUBREL: u8 = 6;
-    pub(crate) const PUBCOMP: u8 = 7;
-    pub(crate) const SUBSCRIBE: u8 = 8;
-    pub(crate) const SUBACK: u8 = 9;
-    pub(crate) const UNSUBSCRIBE: u8 = 10;
-    pub(crate) const UNSUBACK: u8 = 11;
-    pub(crate) const PINGREQ: u8 = 12;
-    pub(crate) const PINGRESP: u8 = 13;
-    pub(crate) const DISCONNECT: u8 = 14;
-    pub(crate) const AUTH: u8 = 15;
-}
-
 /// Reads any packet but CONNECT from what follows its fixed header.
 pub(super) fn packet(first: u8, reader: Reader<'_>, level: Level) -> Result<Packet, Fault> {
-    let (kind, flags) = (first >> 4, first & 0x0f);
-    if kind == kind::PUBLISH {
+    let kind = Kind::numbered(first >> 4).ok_or(Fault::Malformed)?;
+    let flags = first & 0x0f;
+    if kind == Kind::Publish {
         return publish(flags, reader, level).map(|publish| Packet::Publish(Box::new(publish)));
     }
     check_flags(kind, flags, level)?;
     match kind {
-        kind::PUBACK => ack(reader, level).map(Packet::PublishAck),
-        kind::PUBREC => ack(reader, level).map(Packet::PublishReceived),
-        kind::PUBREL => ack2(reader, level).map(Packet::PublishRelease),
-        kind::PUBCOMP => ack2(reader, level).map(Packet::PublishComplete),
-        kind::SUBSCRIBE => subscribe(reader, level).map(Packet::Subscribe),
-        kind::UNSUBSCRIBE => unsubscribe(reader, level).map(Packet::Unsubscribe),
-        kind::PINGREQ => reader.end().map(|()| Packet::PingRequest),
-        kind::DISCONNECT => disconnect(reader, level).map(Packet::Disconnect),
-        kind::AUTH if level == Level::V5 => auth(reader).map(Packet::Auth),
-        kind::CONNACK | kind::SUBACK | kind::UNSUBACK | kind::PINGRESP => Err(Fault::ServerOnly),
-        _ => Err(Fault::Malformed),
+        Kind::Puback => ack(reader, level).map(Packet::PublishAck),
+        Kind::Pubrec => ack(reader, level).map(Packet::PublishReceived),
+        Kind::Pubrel => ack2(reader, level).map(Packet::PublishRelease),
+        Kind::Pubcomp => ack2(reader, level).map(Packet::PublishComplete),
+        Kind::Subscribe => subscribe(reader, level).map(Packet::Subscribe),
+        Kind::Unsubscribe => unsubscribe(reader, level).map(Packet::Unsubscribe),
+        Kind::Pingreq => reader.end().map(|()| Packet::PingRequest),
+        Kind::Disconnect => disconnect(reader, level).map(Packet::Disconnect),
+        Kind::Auth if level == Level::V5 => auth(reader).map(Packet::Auth),
+        Kind::Connack | Kind::Suback | Kind::Unsuback | Kind::Pingresp => Err(Fault::ServerOnly),
+        // The two others aren't read here.
+        Kind::Auth | Kind::Connect | Kind::Publish => Err(Fault::Malformed),
     }
 }
 
-/// [MQTT-2.1.3-1], [MQTT-3.6.1-1], [MQTT-3.8.1-1], [MQTT-3.10.1-1]. In 3.1 these three may have DUP.
-fn check_flags(kind: u8, flags: u8, level: Level) -> Result<(), Fault> {
-    let expected = if matches!(kind, kind::PUBREL | kind::SUBSCRIBE | kind::UNSUBSCRIBE) { 0x02 } else { 0 };
+/// The flags that a fixed header must have: [MQTT-2.1.3-1], [MQTT-3.6.1-1], [MQTT-3.8.1-1], [MQTT-3.10.1-1]. In 3.1 those
+/// that must have one may have DUP too.
+fn check_flags(kind: Kind, flags: u8, level: Level) -> Result<(), Fault> {
+    let expected = if matches!(kind, Kind::Pubrel | Kind::Subscribe | Kind::Unsubscribe) { 0x02 } else { 0 };
     let flags = if level == Level::V31 && expected != 0 { flags & !DUP } else { flags };
     if flags == expected { Ok(()) } else { Err(Fault::Malformed) }
 }
@@ -109,29 +97,33 @@ fn of_publish(reader: &mut Reader<'_>) -> Result<Option<PublishProperties>, Faul
 }
 
 /// PUBACK and PUBREC (3.4, 3.5).
-fn ack(mut reader: Reader<'_>, level: Level) -> Result<PublishAck, Fault> {
-    let mut ack = PublishAck { packet_id: reader.packet_id()?, ..PublishAck::default() };
-    if level == Level::V5 && !reader.is_empty() {
-        ack.reason_code = PublishAckReason::try_from(reader.u8()?).map_err(|_| Fault::Malformed)?;
-        if !reader.is_empty() {
-            (ack.properties, ack.reason_string) = of_ack(&mut reader)?;
-        }
-    }
-    reader.end()?;
-    Ok(ack)
+fn ack(reader: Reader<'_>, level: Level) -> Result<PublishAck, Fault> {
+    let (packet_id, reason_code, properties, reason_string) = of_any_ack(reader, level, PublishAckReason::Success)?;
+    Ok(PublishAck { packet_id, reason_code, properties, reason_string })
 }
 
 /// PUBREL and PUBCOMP (3.6, 3.7).
-fn ack2(mut reader: Reader<'_>, level: Level) -> Result<PublishAck2, Fault> {
-    let mut ack = PublishAck2 { packet_id: reader.packet_id()?, ..PublishAck2::default() };
+fn ack2(reader: Reader<'_>, level: Level) -> Result<PublishAck2, Fault> {
+    let (packet_id, reason_code, properties, reason_string) = of_any_ack(reader, level, PublishAck2Reason::Success)?;
+    Ok(PublishAck2 { packet_id, reason_code, properties, reason_string })
+}
+
+/// What the four acknowledgements of a message say: packet id, reason (`success` where it is left out), properties.
+fn of_any_ack<R: TryFrom<u8>>(
+    mut reader: Reader<'_>,
+    level: Level,
+    success: R,
+) -> Result<(NonZeroU16, R, UserProperties, Option<ByteString>), Fault> {
+    let packet_id = reader.packet_id()?;
+    let (mut reason, mut properties) = (success, Default::default());
     if level == Level::V5 && !reader.is_empty() {
-        ack.reason_code = PublishAck2Reason::try_from(reader.u8()?).map_err(|_| Fault::Malformed)?;
+        reason = R::try_from(reader.u8()?).map_err(|_| Fault::Malformed)?;
         if !reader.is_empty() {
-            (ack.properties, ack.reason_string) = of_ack(&mut reader)?;
+            properties = of_ack(&mut reader)?;
         }
     }
     reader.end()?;
-    Ok(ack)
+    Ok((packet_id, reason, properties.0, properties.1))
 }
 
 /// SUBSCRIBE (3.8), with at least one filter [MQTT-3.8.3-2].

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     broker::{Closing, ConnId, Fault},
     codec::Codec,
-    transcript::{Direction, Level},
+    transcript::Direction,
 };
 
 /// How a conversation ends.
@@ -48,7 +48,6 @@ pub(super) struct Connection<S> {
     id: ConnId,
     outbox: Rc<Outbox>,
     codec: Codec,
-    level: Level,
     /// None, until a rule does something to the connection.
     mischief: Option<Box<Mischief>>,
     /// The beginning of a packet that isn't whole; no memory while there is none.
@@ -66,7 +65,6 @@ impl<S: Stream> Connection<S> {
             id,
             outbox,
             codec: Codec::default(),
-            level: Level::default(),
             mischief: None,
             input: Vec::new(),
             output: BytesMut::new(),
@@ -225,7 +223,7 @@ impl<S: Stream> Connection<S> {
         }
         let bytes = self.output.len() - before;
         if let Some(packet) = shown.filter(|_| bytes > 0) {
-            handle.record(self.id, &self.outbox, Direction::Out.of(self.level, bytes, packet));
+            handle.record(self.id, &self.outbox, Direction::Out.of(self.codec.level(), bytes, packet));
         }
     }
 
@@ -238,11 +236,10 @@ impl<S: Stream> Connection<S> {
                 Ok(Some((packet, end))) => {
                     let bytes = end - at;
                     if let Packet::Connect(connect) = &packet {
-                        self.level = Level::of(&self.input[at..end]);
-                        self.outbox.introduce(&connect.client_id, self.level);
+                        self.outbox.introduce(&connect.client_id, self.codec.level());
                     }
                     if handle.records() {
-                        let shown = Direction::In.of(self.level, bytes, packet.clone());
+                        let shown = Direction::In.of(self.codec.level(), bytes, packet.clone());
                         handle.record(self.id, &self.outbox, shown);
                     }
                     at = end;

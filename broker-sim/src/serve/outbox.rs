@@ -6,11 +6,11 @@ use std::{
     task::{Context, Waker},
 };
 
-use baton_protocol::limits::Millis;
+use baton_protocol::{connect::Level, limits::Millis};
 use bytestring::ByteString;
 use rmqtt_codec::v5::Packet;
 
-use crate::{broker::Closing, faults::ConnAct, transcript::Level};
+use crate::{broker::Closing, faults::ConnAct};
 
 /// A queue of packets. Bounded from both ends: the broker gives a connection no message above `unsent_bytes`, and
 /// nothing is read from a connection that leaves too many replies here.
@@ -23,7 +23,7 @@ pub(super) struct Outbox {
 #[derive(Default)]
 struct Inner {
     client: ByteString,
-    level: Level,
+    level: Option<Level>,
     items: VecDeque<Item>,
     /// What a rule does to the connection without waiting for its turn.
     acts: VecDeque<ConnAct>,
@@ -52,13 +52,13 @@ impl Outbox {
     }
 
     /// The client id and the client's MQTT, as soon as they are known.
-    pub(super) fn who(&self) -> (ByteString, Level) {
+    pub(super) fn who(&self) -> (ByteString, Option<Level>) {
         let inner = self.inner.borrow();
         (inner.client.clone(), inner.level)
     }
 
     /// The client has said who it is, and what it speaks.
-    pub(super) fn introduce(&self, client: &ByteString, level: Level) {
+    pub(super) fn introduce(&self, client: &ByteString, level: Option<Level>) {
         let mut inner = self.inner.borrow_mut();
         (inner.client, inner.level) = (client.clone(), level);
     }

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::SystemTime};
 
+use baton_protocol::connect::Level;
 use rmqtt_codec::v5::Packet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -116,49 +117,21 @@ pub enum Direction {
     Out,
 }
 
-/// The client's MQTT.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Level {
-    /// Not known: there was no CONNECT that says so.
-    #[default]
-    Unknown,
-    /// 3.1
-    V31,
-    /// 3.1.1
-    V311,
-    /// 5
-    V5,
-}
-
-impl Level {
-    /// What a CONNECT says, which the codec has accepted.
-    pub(crate) fn of(connect: &[u8]) -> Self {
-        let header = 2 + connect.iter().skip(1).take_while(|byte| **byte & 0x80 != 0).count();
-        let name = connect.get(header + 1).map_or(0, |length| usize::from(*length));
-        match connect.get(header + 2 + name) {
-            Some(3) => Self::V31,
-            Some(4) => Self::V311,
-            Some(5) => Self::V5,
-            _ => Self::Unknown,
-        }
-    }
-
-    fn word(self) -> Option<&'static str> {
-        match self {
-            Self::Unknown => None,
-            Self::V31 => Some("3.1"),
-            Self::V311 => Some("3.1.1"),
-            Self::V5 => Some("5"),
-        }
+/// What people call a version of MQTT.
+fn version(level: Level) -> &'static str {
+    match level {
+        Level::V31 => "3.1",
+        Level::V311 => "3.1.1",
+        Level::V5 => "5",
     }
 }
 
-/// What is to be noted.
+/// What is to be noted. A level is none as long as no CONNECT has said which.
 #[derive(Debug)]
 pub(crate) enum Noted {
     Open(String),
-    Packet(Direction, Level, usize, Packet),
-    Fault(u64, String, Option<(Level, Packet)>),
+    Packet(Direction, Option<Level>, usize, Packet),
+    Fault(u64, String, Option<(Option<Level>, Packet)>),
     Close(Why),
 }
 
@@ -202,11 +175,11 @@ impl Noted {
     }
 }
 
-fn seen(level: Level, bytes: usize, packet: &Packet) -> Seen {
+fn seen(level: Option<Level>, bytes: usize, packet: &Packet) -> Seen {
     Seen {
         packet: Kind::of(packet).word().to_uppercase(),
-        mqtt: level.word().map(str::to_owned),
+        mqtt: level.map(|level| version(level).to_owned()),
         bytes,
-        fields: fields(packet, matches!(level, Level::V31 | Level::V311)),
+        fields: fields(packet, matches!(level, Some(Level::V31 | Level::V311))),
     }
 }
