@@ -91,10 +91,14 @@ pub(crate) async fn client(
         // Before it is connected, for its edge may die while it is half so.
         book.exchanges.borrow_mut().insert(exchange.name.clone(), Rc::clone(&exchange));
         let Ok(mut stream) = dial.dial(&edge.1).await else {
-            // An edge that is down: this client comes back later, as clients do.
+            // This client comes back later, as clients do.
             book.exchanges.borrow_mut().remove(&exchange.name);
+            if !judge.was_away_since(exchange.edge, exchange.began) {
+                judge.violated(&format!("{} couldn't connect to an edge that is there", exchange.name));
+            }
             continue;
         };
+        let connected = judge.now();
         let begin = async {
             stream.write_all(&exchange.connect()).await?;
             let mut answer = [0; 4];
@@ -107,7 +111,7 @@ pub(crate) async fn client(
             Ok(answer) => judge.violated(&format!("{}: {answer:02x?} in place of a CONNACK", exchange.name)),
             Err(error) => {
                 exchange.ended(Party::Client, seen(&error));
-                if judge.excuses_beginner(exchange.edge, &exchange.name, exchange.began) {
+                if judge.excuses_beginner(exchange.edge, &exchange.name, exchange.began, connected) {
                     exchange.excuse("its edge or its broker has gone");
                 }
             }

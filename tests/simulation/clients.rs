@@ -124,9 +124,13 @@ impl Clients {
         }
     }
 
-    /// Whether they say nothing any more once they have settled, and are still there.
-    pub(crate) fn are_quiet(&self) -> bool {
-        matches!(self, Self::Guests(_)) && self.connected() > 0
+    /// How many say nothing any more once they have settled, and are still there.
+    pub(crate) fn quiet(&self) -> usize {
+        match self {
+            // Those go on until they are told to leave.
+            Self::Bytes(_) => 0,
+            Self::Guests(_) => self.connected(),
+        }
     }
 
     /// Everybody is told to leave; whether all have.

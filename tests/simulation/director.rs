@@ -16,7 +16,7 @@ use crate::{
     clients::Clients,
     fault::{Fault, Hits, WEIGHTS},
     journal::Journal,
-    judge::Judge,
+    judge::{Homes, Judge},
     net::Link,
     process::Process,
     tier::{Cast, Kind, Node, Tier},
@@ -217,8 +217,12 @@ impl Director {
         self.judge.disturb(true);
         let connections = self.tier.net.connections(node.host) as u64;
         let hit = if kind == Kind::Origin { connections } else { self.clients.taken_away(node, fault) };
-        let home = matches!(kind, Kind::Sidecar | Kind::Broker).then(|| format!("home-{}", node.number));
-        self.judge.takes(node.host, home);
+        let homes = match kind {
+            Kind::Broker if self.tier.cast != Cast::Recorders => Homes::All,
+            Kind::Sidecar | Kind::Broker => Homes::One(format!("home-{}", node.number)),
+            Kind::Edge | Kind::Origin => Homes::None,
+        };
+        self.judge.takes(node.host, homes);
         self.note(fault, hit > 0, &node.name);
         match fault {
             Fault::PowerOrigin => drop(node.with(Process::power_off)),

@@ -54,8 +54,12 @@ pub(crate) struct Guest {
     pub(crate) user: String,
     pub(crate) edge: Host,
     began: Millis,
+    /// When its edge took the connection.
+    connected: Cell<Millis>,
     slow: Cell<bool>,
     leaving: Cell<Option<Leaving>>,
+    /// It has its CONNACK; all that it subscribed to.
+    greeted: Cell<bool>,
     ready: Cell<bool>,
     excuse: RefCell<Option<String>>,
     end: Cell<Option<End>>,
@@ -200,8 +204,10 @@ pub(crate) async fn place(
             user: format!("m{number:04}"),
             edge: edge.0,
             began: judge.now(),
+            connected: Cell::new(0),
             slow: Cell::new(false),
             leaving: Cell::new(None),
+            greeted: Cell::new(false),
             ready: Cell::new(false),
             excuse: RefCell::default(),
             end: Cell::new(None),
@@ -210,6 +216,7 @@ pub(crate) async fn place(
         guests.all.borrow_mut().push(Rc::clone(&guest));
         let end = match dial.dial(&edge.1).await {
             Ok(stream) => {
+                guest.connected.set(judge.now());
                 let partner = (generation == 0).then_some(number ^ 1);
                 let options = guest.options(partner, &mut chance);
                 converse(stream, &guest, &guests, options).await
@@ -229,14 +236,15 @@ pub(crate) async fn place(
 fn explain(guest: &Guest, end: End, judge: &Judge) {
     let expected = match end {
         End::Left => guest.leaving.get().is_some(),
-        End::Unreachable(_) => judge.disturbed_since(guest.began),
+        End::Unreachable(_) => judge.was_away_since(guest.edge, guest.began),
         End::Refused(3) => {
             judge.refused();
             judge.excuses_refusal(guest.began)
         }
-        // A broker that waits for a CONNECT, which a fault holds up, closes in the end.
-        End::Closed => !guest.ready.get() && judge.disturbed_since(guest.began),
-        End::Reset => !guest.ready.get() && judge.excuses_beginner(guest.edge, &guest.user, guest.began),
+        End::Closed | End::Reset if !guest.greeted.get() => {
+            judge.excuses_beginner(guest.edge, &guest.user, guest.began, guest.connected.get())
+                || end == End::Closed && judge.excuses_late_connect(guest.began)
+        }
         _ => false,
     };
     if !expected && guest.excuse.borrow().is_none() {
@@ -280,6 +288,7 @@ async fn converse<S: Stream>(mut stream: S, guest: &Guest, guests: &Guests, opti
                 }
             }
         }
+        guest.greeted.set(dialogue.state() != State::Connecting);
         guest.ready.set(dialogue.state() == State::Ready);
     }
 }

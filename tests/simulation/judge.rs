@@ -6,7 +6,7 @@ use std::{
 };
 
 use baton_process::clock::Clock;
-use baton_protocol::limits::{Millis, OPEN};
+use baton_protocol::limits::{CONNECT, Millis, OPEN};
 use tokio::sync::Notify;
 
 use crate::{journal::Journal, net::Host};
@@ -18,10 +18,20 @@ thread_local! {
 /// A process that was taken away.
 struct Away {
     host: Host,
-    /// The home that goes with it.
-    home: Option<String>,
+    homes: Homes,
     /// When another took its place.
     until: Option<Millis>,
+}
+
+/// The homes that go with a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Homes {
+    /// None.
+    None,
+    /// That of a sidecar, or of a broker that has a sidecar of its own.
+    One(String),
+    /// All of them, which share the one broker.
+    All,
 }
 
 /// The judge of a run.
@@ -35,6 +45,7 @@ pub(crate) struct Judge {
     calm_since: Cell<Millis>,
     away: RefCell<Vec<Away>>,
     refused: Cell<u64>,
+    quiet: Cell<u64>,
 }
 
 impl Judge {
@@ -49,6 +60,7 @@ impl Judge {
             calm_since: Cell::new(0),
             away: RefCell::default(),
             refused: Cell::new(0),
+            quiet: Cell::new(0),
         });
         JUDGE.set(Some(Rc::clone(&judge)));
         judge
@@ -111,9 +123,9 @@ impl Judge {
         self.at_work.get() > 0 || self.calm_since.get() >= then
     }
 
-    /// A process is taken away, and with it this home.
-    pub(crate) fn takes(&self, host: Host, home: Option<String>) {
-        self.away.borrow_mut().push(Away { host, home, until: None });
+    /// A process is taken away, and with it these homes.
+    pub(crate) fn takes(&self, host: Host, homes: Homes) {
+        self.away.borrow_mut().push(Away { host, homes, until: None });
     }
 
     /// Another process takes its place.
@@ -124,15 +136,41 @@ impl Judge {
         });
     }
 
-    /// Whether a client that began then, and was closed before it got a CONNACK, was closed by its edge or its broker having
-    /// gone: the kernel of an edge that is told to leave takes connections until its process comes to that, and a session
-    /// may be opened on a connection whose broker has just died.
-    pub(crate) fn excuses_beginner(&self, edge: Host, user: &str, began: Millis) -> bool {
-        let concerns = |away: &Away| {
-            let home = || away.home.as_ref().is_some_and(|home| Journal::was_opened_at(user, home));
-            away.until.is_none_or(|until| until >= began) && (away.host == edge || home())
+    /// Whether this edge was away at any time since then.
+    pub(crate) fn was_away_since(&self, edge: Host, then: Millis) -> bool {
+        let at_that_time = |away: &Away| away.host == edge && away.until.is_none_or(|until| until >= then);
+        self.away.borrow().iter().any(at_that_time)
+    }
+
+    /// Whether a client that began then, was connected to its edge at `connected`, and was closed before it got a CONNACK, was
+    /// closed by its edge or its broker having gone: the kernel of an edge that is told to leave takes connections until its
+    /// process comes to that, and a session may be opened on a connection whose broker has just died.
+    pub(crate) fn excuses_beginner(&self, edge: Host, user: &str, began: Millis, connected: Millis) -> bool {
+        let with_its_home = |away: &Away| {
+            let its = match &away.homes {
+                Homes::None => false,
+                Homes::One(home) => Journal::was_opened_at(user, home),
+                Homes::All => true,
+            };
+            its && away.until.is_none_or(|until| until >= began)
         };
-        self.away.borrow().iter().any(concerns)
+        self.was_away_since(edge, connected) || self.away.borrow().iter().any(with_its_home)
+    }
+
+    /// Whether a client that began then may have been closed by a broker that waited for its CONNECT in vain: a fault was at
+    /// work, and the time that brokers wait is over.
+    pub(crate) fn excuses_late_connect(&self, began: Millis) -> bool {
+        self.disturbed_since(began) && self.now() - began >= CONNECT
+    }
+
+    /// So many clients were quiet, and nothing was held for them.
+    pub(crate) fn looked_at_quiet(&self, clients: usize) {
+        self.quiet.set(self.quiet.get() + clients as u64);
+    }
+
+    /// How many those were.
+    pub(crate) fn quiet(&self) -> u64 {
+        self.quiet.get()
     }
 
     /// Whether a client that began then may be told now that no server is available: a fault was at work, and T_open is

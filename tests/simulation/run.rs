@@ -52,6 +52,8 @@ pub(crate) struct Outcome {
     pub(crate) cast: Cast,
     pub(crate) virtual_ms: u64,
     pub(crate) frames: Frames,
+    /// Clients for whom nothing was held while they were quiet.
+    pub(crate) quiet: u64,
 }
 
 /// Plays a seed; `all` prints its journal.
@@ -112,6 +114,7 @@ async fn story(seed: u64, all: bool) -> Outcome {
         cast: tier.cast,
         virtual_ms: judge.now(),
         frames: tier.net.frames(),
+        quiet: judge.quiet(),
         journal: Journal::end(),
     }
 }
@@ -150,9 +153,11 @@ async fn ending(tier: &Tier, clients: &Clients, judge: &Judge) {
         let edges = tier.of(Kind::Edge).filter_map(Node::metrics);
         edges.map(|metrics| gauge(&metrics, "baton_buffered_bytes")).sum::<u64>()
     };
-    if clients.are_quiet() && !until(QUIET, || held() == 0).await {
+    let quiet = clients.quiet();
+    if quiet > 0 && !until(QUIET, || held() == 0).await {
         judge.violated(&format!("edges hold {} bytes {QUIET:?} after the last message", held()));
     }
+    judge.looked_at_quiet(quiet);
     if !until(LEAVING, || clients.dismiss()).await {
         judge.violated(&format!("clients haven't left {LEAVING:?} after they were told to"));
     }

@@ -19,6 +19,7 @@ pub(crate) struct Sum {
     messages: u64,
     refused: u64,
     frames: Frames,
+    quiet: u64,
     resent: u64,
     totals: Totals,
     hits: Hits,
@@ -34,6 +35,7 @@ impl Sum {
         self.refused += outcome.refused;
         self.frames.data += outcome.frames.data;
         self.frames.resets += outcome.frames.resets;
+        self.quiet += outcome.quiet;
         self.resent += outcome.journal.resent;
         self.totals += &outcome.totals;
         for (fault, (applied, hit)) in outcome.hits {
@@ -62,17 +64,19 @@ impl Sum {
     }
 
     /// What must not be near zero, or the runs have proved nothing: sessions opened, moved in order and otherwise, refused
-    /// for good, bytes sent again, bytes and messages received, DATA and RST_STREAM seen on trunks.
-    pub(crate) fn work(&self) -> [u64; 9] {
+    /// for good, bytes sent again, bytes and messages received, DATA and RST_STREAM seen on trunks,
+    /// clients that were quiet.
+    pub(crate) fn work(&self) -> [u64; 10] {
         let Totals { opened, planned, broken, failed, .. } = &self.totals;
         let gone = failed.get("gone").copied().unwrap_or_default();
-        [*opened, *planned, *broken, gone, self.resent, self.bytes, self.messages, self.frames.data, self.frames.resets]
+        let Frames { data, resets, .. } = self.frames;
+        [*opened, *planned, *broken, gone, self.resent, self.bytes, self.messages, data, resets, self.quiet]
     }
 }
 
 impl fmt::Display for Sum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [opened, planned, broken, gone, resent, bytes, messages, data, resets] = self.work();
+        let [opened, planned, broken, gone, resent, bytes, messages, data, resets, quiet] = self.work();
         writeln!(
             f,
             "{} runs, {} virtual hours, {} violated",
@@ -82,7 +86,7 @@ impl fmt::Display for Sum {
         )?;
         writeln!(f, "  {opened} sessions; {planned} moves in order, {broken} otherwise; {resent} bytes sent again")?;
         writeln!(f, "  {bytes} bytes received of recorders and their clients, {messages} MQTT messages")?;
-        writeln!(f, "  {data} DATA frames on trunks, {resets} RST_STREAM")?;
+        writeln!(f, "  {data} DATA frames on trunks, {resets} RST_STREAM; nothing held for {quiet} quiet clients")?;
         writeln!(f, "  {gone} resumes refused for good, {} clients told that no server is available", self.refused)?;
         writeln!(f, "  attaches that failed: {}", words(&self.totals.failed))?;
         writeln!(f, "  clients closed: {}", words(&self.totals.closed))?;

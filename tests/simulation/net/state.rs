@@ -112,6 +112,8 @@ impl State {
     /// Looks at what an end says. Whoever dialed says something first, on every port.
     pub(super) fn look(&mut self, connection: u64, side: Side, mut bytes: &[u8]) {
         let Some(c) = self.connections.get_mut(&connection) else { return };
+        // What came before would be missing in what is read.
+        assert!(side == 0 || c.trunk.is_some(), "whoever was dialed has spoken first");
         let reader = &mut c.ends[side].frames;
         if side == 0 && c.trunk.is_none() {
             c.trunk = reader.preface(&mut bytes);
