@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::{
     frames::{Frames, INITIAL_WINDOW_SIZE, PREFACE, control, kind, open},
     peer::Peer,
-    scene::{Attack, Scene, pause},
+    scene::{Attack, Scene, UNDER_WAY, pause},
     support::wire::{Wire, connect, packet, string},
 };
 
@@ -79,6 +79,9 @@ fn connections_to_a_home() {
 /// Longer than silence is borne: it isn't silent, but never lets anything through.
 const WITHHELD: Duration = Duration::from_secs(8);
 
+/// Bytes that the session may have under way, as the rogue's open says (`frames::open`).
+const WINDOW: f64 = 262_144.0;
+
 /// A client's CONNECT, and that it wants to hear everything.
 fn listener() -> Vec<u8> {
     let mut body = vec![0, 1];
@@ -97,21 +100,23 @@ fn a_window_that_stays_closed() {
     encode_data_head(&mut capsule, 0, 0, words.len());
     capsule.extend_from_slice(&words);
     let counts = [("baton_attaches_total", &[("kind", "open")][..], 1.0)];
-    for (key, on) in [(1, "origin-1"), (2, "broker-1")] {
-        let frames = Frames::default()
-            .setting(INITIAL_WINDOW_SIZE, 0)
-            .headers(1, &control("rogue"))
-            .headers(3, &open(key))
-            .data(3, &capsule);
+    // The broker first: it keeps what it has for the session for a while.
+    for (key, on) in [(1, "broker-1"), (2, "origin-1")] {
+        let frames =
+            Frames::default().setting(INITIAL_WINDOW_SIZE, 0).headers(1, &control("rogue")).headers(3, &open(key));
         scene.suffers(Attack::new("a closed window", on, &counts), |scene| {
+            let tunnel = scene.counting("origin-1", ("baton_tunnels", &[], 1.0));
+            let waiting = scene.counting("broker-1", ("baton_buffered_bytes", &[], UNDER_WAY));
             let mut peer = Peer::to(origin);
             assert!(peer.say(&frames));
-            let held = scene.counting("origin-1", ("baton_tunnels", &[], 1.0));
-            let published = scene.counting("broker-1", ("baton_broker_delivered_total", &[], 400.0));
+            tunnel.is_reached("it has a tunnel");
+            assert!(peer.say(&Frames::default().data(3, &capsule)));
             pause(WITHHELD);
-            published.is_reached("messages for it");
+            waiting.is_reached("messages wait for it");
             scene.flows("nothing is let through");
-            held.is_reached("its tunnel is kept");
+            tunnel.is_reached("its tunnel is kept");
+            let held = waiting.rise();
+            assert!(held <= WINDOW + UNDER_WAY, "{held} bytes are held for it");
             let heard = peer.leaves();
             assert!(heard.goaway.is_none() && heard.headers >= 2, "{heard:?}");
         });

@@ -203,7 +203,8 @@ fn one_that_drops_connections() {
     let impostor = Impostor::start(address, "impostor/0".into(), Manner::Drops);
     for manner in [Manner::Drops, Manner::DropsAnew] {
         impostor.behaves(manner);
-        scene.suffers(Attack { lines: 100, ..Attack::new("it drops connections", "edge-1", &[]) }, |scene| {
+        let counts = [("baton_link_closes_total", &[][..], 4.0)];
+        scene.suffers(Attack { lines: 100, ..Attack::new("it drops connections", "edge-1", &counts) }, |scene| {
             let before = impostor.connections();
             until("it is connected to again and again", || impostor.connections() >= before + 4);
             let before = impostor.connections();
@@ -296,7 +297,13 @@ fn one_that_opens_sessions() {
         // Nobody leads to it until nobody keeps it any more.
         ("a home that isn't there", "home-9", NO_CAPSULE, closes(&[("cause", "grace")])),
         // What was sent isn't acknowledged, so another way is tried; that there is none ends no session that has a tunnel.
-        ("it hears and says nothing", "home-1", b"", ("baton_attaches_total", &[("outcome", "gone")], 3.0)),
+        // SOLICIT says nothing on one.
+        (
+            "it hears nothing, and solicits on a tunnel",
+            "home-1",
+            b"\x7d\xc3\x03\0\x01\0",
+            ("baton_attaches_total", &[("outcome", "gone")], 3.0),
+        ),
         // Offset 2^20, where 0 is next.
         ("a gap", "home-1", b"\x7d\xc1\x06\x80\x10\0\0\0x", closes(&[("cause", "gone")])),
     ];
@@ -312,10 +319,10 @@ fn one_that_opens_sessions() {
                 impostor.opened() > before + 2
             });
             impostor.behaves(nothing);
-            impostor.behaves(nothing);
             // Those who came through honest origins stay until then.
             told.is_reached(what);
         });
     }
+    assert_eq!(moved(&scene.tier, "planned"), 0.0, "a tunnel's SOLICIT moves nobody");
     scene.ends_unnoticed();
 }

@@ -2,7 +2,7 @@
 //!
 //! After each attack: the others were served while it went on (messages flowed, none was lost, nobody was closed), memory,
 //! descriptors and everything that is counted as held are back, the cause was counted, and the log has no more than some
-//! lines of it. What a half does about each lie of its peer is in `protocol/tests/pair/lies.rs`.
+//! lines of it. Of an impostor that never answers, or refuses, only the others are looked at; a forged SOLICIT has no counter. What a half does about each lie of its peer is in `protocol/tests/pair/lies.rs`.
 //!
 //! | Attack | Here |
 //! |---|---|

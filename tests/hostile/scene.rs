@@ -36,7 +36,7 @@ const LINES: usize = 3;
 const GRACE: &str = "2s";
 
 /// Bytes that the others have under way at times.
-const UNDER_WAY: f64 = 65_536.0;
+pub(crate) const UNDER_WAY: f64 = 65_536.0;
 /// What is held for somebody, and by how much more there may be after an attack than before.
 const HELD: [Counted<'_>; 4] = [
     ("baton_buffered_bytes", &[], UNDER_WAY),
@@ -57,11 +57,16 @@ pub(crate) struct Counting<'a> {
 }
 
 impl Counting<'_> {
+    /// By how much it has risen.
+    pub(crate) fn rise(&self) -> f64 {
+        let (name, labels, _) = self.counted;
+        self.scene.samples(self.node).total(name, labels) - self.from
+    }
+
     /// Waits until it has risen by as much as it should.
     pub(crate) fn is_reached(&self, what: &str) {
         let (node, (name, labels, least)) = (self.node, self.counted);
-        let rise = || self.scene.samples(node).total(name, labels) - self.from;
-        until(&format!("{what}: {node} counts {least} in {name} {labels:?}"), || rise() >= least);
+        until(&format!("{what}: {node} counts {least} in {name} {labels:?}"), || self.rise() >= least);
     }
 }
 
