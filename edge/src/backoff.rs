@@ -40,6 +40,12 @@ impl Backoff {
     }
 }
 
+/// The wait of a session that is told to come back after `wait`: up to half of that longer, so that those who were told
+/// so together spread.
+pub fn spread(wait: Millis, rng: &mut impl Rng) -> Millis {
+    wait + rng.random_range(0..=wait / 2)
+}
+
 #[cfg(test)]
 mod tests {
     use rand::{SeedableRng, rngs::SmallRng};
@@ -77,6 +83,17 @@ mod tests {
         backoff.reset();
         assert_eq!(backoff, Backoff::new());
         assert!(backoff.next(&mut rng) <= FIRST);
+    }
+
+    #[test]
+    fn those_who_are_told_so_together_spread() {
+        let mut rng = SmallRng::seed_from_u64(3);
+        let mut waits: Vec<_> = (0..1_000).map(|_| spread(200, &mut rng)).collect();
+        waits.sort_unstable();
+        assert_eq!((waits[0], waits[999]), (200, 300));
+        waits.dedup();
+        assert!(waits.len() > 90, "{waits:?}");
+        assert_eq!(spread(1, &mut rng), 1);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use baton_link::rate::Rate;
 use baton_protocol::{error::CloseCause, limits::Millis};
 
-/// Refused clients a second, of each cause, that get a line: enough to see who they are, too few to fill a disk.
+/// Refused clients a second, of each cause, that get a line: enough to see who they are, and some kilobytes a second of a
+/// flood.
 const SHOWN: u32 = 20;
 
 /// What was refused so far.
@@ -17,7 +18,7 @@ pub(crate) struct Refusals(BTreeMap<CloseCause, Refused>);
 #[derive(Debug)]
 struct Refused {
     rate: Rate,
-    /// Since the last line.
+    /// Since the last line; the next line says it, so of a flood's end it isn't known until then.
     suppressed: u64,
 }
 

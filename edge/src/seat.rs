@@ -28,12 +28,11 @@ use baton_protocol::{
         edge::{Attached, MoveReason},
     },
 };
-use rand::RngExt;
 use tokio::{sync::Notify, time::Sleep};
 use tracing::debug;
 
 use crate::{
-    backoff::Backoff,
+    backoff::{self, Backoff},
     origins::{Leave, Link, Origins, Permission, Resuming, Waiting},
     pacing::Outcome,
     refusals::Refusals,
@@ -328,10 +327,10 @@ impl Seat {
         half.handle_refused(attempt.epoch(), refused, now);
         match verdict {
             Verdict::Wait(wait) => {
-                // Nothing failed: the same origin may be asked again, by those whom it told so together one by one.
+                // Nothing failed: the same origin may be asked again.
                 let wait = wait.clamp(1, limits::RETRY_AFTER_MAX);
-                let later = self.house.origins.chance.borrow_mut().random_range(0..=wait / 2);
-                self.fail(origin, now, Some(wait + later));
+                let wait = backoff::spread(wait, &mut *self.house.origins.chance.borrow_mut());
+                self.fail(origin, now, Some(wait));
                 self.failed = None;
             }
             _ => self.fail(origin, now, None),

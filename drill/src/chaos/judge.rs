@@ -26,6 +26,11 @@ const OPEN_WAIT: u64 = 15_000;
 /// Milliseconds after a process's start within which it may turn clients away.
 const STARTING: u64 = 2_000;
 
+/// Milliseconds that a client may go without a message at all: two of the dearest faults (a home that hangs, all origins
+/// down, 5 s each), one right after the other. With half a dozen faults at work something explains nearly any moment, so
+/// that a client that is stuck for good would be explained as well.
+const LONGEST: u64 = 2 * (5_000 + BACKOFF + ATTACH);
+
 /// A fault as it was played, in milliseconds of the run's clock.
 #[derive(Clone, Debug)]
 pub(super) struct Played {
@@ -86,6 +91,8 @@ pub(super) struct Findings {
     pub(super) longest: BTreeMap<Class, u64>,
     /// The most of such a time that no fault accounts for, in milliseconds.
     pub(super) unexplained: u64,
+    /// The part of the run, in hundredths, in which some fault may explain one.
+    pub(super) covered: u64,
 }
 
 /// `offset` is when the ledger's clock began, in microseconds of the run's.
@@ -113,6 +120,11 @@ pub(super) fn judge(cohort: &Cohort, report: &Report, offset: u64, played: &[Pla
             findings.violations.push(format!("{name}: client {client}, there from {born} ms to {at} ms: {how}"));
         }
     }
+    let run_from = played.iter().map(|fault| fault.began).min().unwrap_or_default();
+    let run_to = played.iter().map(|fault| fault.ended).max().unwrap_or_default();
+    let whole_run = (run_from, run_to);
+    let uncovered = unexplained(whole_run, &blamed(cohort, whole_run, played));
+    findings.covered = 100 - uncovered * 100 / (run_to - run_from).max(1);
     for gap in &report.gaps {
         weigh(&mut findings, cohort, gap, (run(gap.from), run(gap.to)), played);
     }
@@ -128,7 +140,8 @@ fn explains(fault: &Played, cohort: &Cohort, born: u64, at: u64) -> bool {
 /// Whether a client that wanted to connect was made to wait so long, by what happened meanwhile, that it had to be
 /// refused: a new session isn't a session that is held.
 fn waited_in_vain(cohort: &Cohort, (from, to): (u64, u64), played: &[Played]) -> bool {
-    to - from >= OPEN_WAIT && unexplained((from, to), &blamed(cohort, (from, to), played)) <= ATTACH
+    (OPEN_WAIT..=LONGEST).contains(&(to - from))
+        && unexplained((from, to), &blamed(cohort, (from, to), played)) <= ATTACH
 }
 
 /// What may hold this group up in this span.
@@ -152,7 +165,7 @@ fn unexplained((from, to): (u64, u64), blamed: &[&Played]) -> u64 {
     uncovered + to.saturating_sub(at)
 }
 
-/// Of a time without a message no more than one attach may be left unexplained.
+/// Of a time without a message no more than one attach may be left unexplained, and it has an end.
 fn weigh(findings: &mut Findings, cohort: &Cohort, gap: &Gap, (from, to): (u64, u64), played: &[Played]) {
     let blamed = blamed(cohort, (from, to), played);
     let lasted = to - from;
@@ -162,11 +175,11 @@ fn weigh(findings: &mut Findings, cohort: &Cohort, gap: &Gap, (from, to): (u64, 
     }
     let unexplained = unexplained((from, to), &blamed);
     findings.unexplained = findings.unexplained.max(unexplained);
-    if unexplained > ATTACH {
+    if unexplained > ATTACH || lasted > LONGEST {
         let (name, client) = (cohort.name, gap.receiver % cohort.clients);
         findings.violations.push(format!(
             "{name}: client {client} got nothing for {lasted} ms from {from} ms on, of which no fault explains \
-             {unexplained} ms; {ATTACH} ms are allowed"
+             {unexplained} ms; {LONGEST} ms and {ATTACH} ms are allowed"
         ));
     }
 }
@@ -258,6 +271,10 @@ mod tests {
         for elsewhere in [Thing::Edge(3), Thing::Home(2), Thing::EdgeLink(4, 1), Thing::HomeLink(1, 3)] {
             assert_eq!(gap(ATTACH + 1, &[played(Class::HomeStopped, elsewhere, 10_100, 18_100)]).0, 1);
         }
+        // However much goes on.
+        let dark = |began| played(Class::AllOriginsDown, Thing::Origin(1), began, began + 5_000);
+        let many: Vec<_> = (0..20).map(|nth| dark(10_000 + nth * 3_000)).collect();
+        assert_eq!((gap(LONGEST, &many).0, gap(LONGEST + 1, &many).0), (0, 1));
         let long_ago = played(Class::OriginKilled, Thing::Origin(2), 1_000, 2_000);
         assert_eq!(gap(ATTACH + 1, &[long_ago]).0, 1);
         // Two at once explain no more than one does; one after the other they do, but for the time between.

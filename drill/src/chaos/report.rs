@@ -81,8 +81,9 @@ impl Report {
             let survivors = &report.survivors;
             let lost = report.ended.len();
             format!(
-                "{name}: {lost} connections lost or refused, {} of them explained; who is left: {survivors}",
-                findings.explained
+                "{name}: {lost} connections lost or refused, {} of them explained; a fault may explain a wait for {} % of the \
+                 time; who is left: {survivors}",
+                findings.explained, findings.covered
             )
         };
         let lines = groups.iter().map(line).collect();
