@@ -53,6 +53,21 @@ fn mosquitto_s_own_account_says_so_too() {
     assert_met(&text, &names.map(|name| format!("endurance: {name} by $SYS")).each_ref().map(String::as_str));
 }
 
+#[test]
+fn broker_sim_carries_what_it_is_given_beside_mosquitto() {
+    let (_, text) = bench(&["broker", "--pairs", "20", "--rounds", "1", "--seconds", "1", "--idle", "200"]);
+    if text.contains("mosquitto is not installed") {
+        return skip("mosquitto is not installed");
+    }
+    // Whose messages are more is a matter of speed.
+    for qos in 0..=1 {
+        let figure = format!("broker: 20 pairs, QoS {qos}, of mosquitto's messages a second: ");
+        assert!(text.contains(&figure), "{figure} in\n{text}");
+    }
+    assert!(text.contains("broker: idle clients at once: 200, target at least 200, met"), "{text}");
+    assert_met(&text, &["broker: of those dropped"]);
+}
+
 /// Notes that the test of this thread can't run here.
 fn skip(reason: &str) {
     let line = format!("{}: {reason}", std::thread::current().name().unwrap_or("bench"));
