@@ -159,6 +159,11 @@ impl Broker {
         Self { credentials: Some(credentials), ..self }
     }
 
+    /// Its bounds.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// What it has seen and holds.
     pub fn counts(&self) -> Counts {
         Counts { sessions: self.sessions.len(), connections: self.conns.len(), ..self.counts }

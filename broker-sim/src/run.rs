@@ -20,7 +20,7 @@ use tracing::info;
 
 use crate::{
     admin::{Desk, Requests},
-    broker::Limits,
+    broker::{Broker, Limits},
     config::{Config, Crash},
     faults::Engine,
     homes::Inside,
@@ -86,10 +86,12 @@ pub(crate) async fn run_recorded<L: Listen>(
     if !config.faults.is_empty() {
         info!(event = "broker.faults", rules = config.faults.len(), seed);
     }
-    let handle = BrokerHandle::observed(broker_limits, env.clock, &env.metrics, Engine::new(seed), recorder);
-    if let Some(users) = config.users {
-        handle.let_in_only(users);
-    }
+    let broker = Broker::new(broker_limits);
+    let broker = match config.users {
+        Some(users) => broker.with_credentials(users),
+        None => broker,
+    };
+    let handle = BrokerHandle::observed(broker, env.clock, &env.metrics, Engine::new(seed), recorder);
     if handle.add_faults(config.faults).is_err() {
         return Err(io::Error::other("too many faults"));
     }

@@ -29,7 +29,7 @@ use self::{
     outbox::Outbox,
 };
 use crate::{
-    broker::{Broker, ConnId, Counts, Credentials, Limits, Output},
+    broker::{Broker, ConnId, Counts, Limits, Output},
     faults::Engine,
     numbers::Numbers,
     transcript::{Recorder, Why},
@@ -76,20 +76,20 @@ struct Shared {
 impl BrokerHandle {
     /// An empty broker on this clock, whose counts are among these numbers.
     pub fn new(limits: Limits, clock: Clock, metrics: &Metrics) -> Self {
-        Self::observed(limits, clock, metrics, Engine::new(0), Recorder::default())
+        Self::observed(Broker::new(limits), clock, metrics, Engine::new(0), Recorder::default())
     }
 
-    /// One that does wrong what these rules say, and is recorded.
-    pub fn observed(limits: Limits, clock: Clock, metrics: &Metrics, engine: Engine, recorder: Recorder) -> Self {
+    /// This broker, which does wrong what these rules say, and is recorded.
+    pub fn observed(broker: Broker, clock: Clock, metrics: &Metrics, engine: Engine, recorder: Recorder) -> Self {
         Self(Rc::new(Shared {
-            packet_bytes: limits.packet_bytes,
+            packet_bytes: broker.limits().packet_bytes,
             faulty: Cell::new(!engine.is_idle()),
             engine: RefCell::new(engine),
             recorder,
             crashed: Cell::new(false),
             crash: Notify::new(),
-            numbers: Numbers::new(metrics, limits.sessions),
-            broker: RefCell::new(Broker::new(limits)),
+            numbers: Numbers::new(metrics, broker.limits().sessions),
+            broker: RefCell::new(broker),
             outboxes: RefCell::default(),
             scratch: RefCell::new(vec![0; READ_BYTES].into()),
             spare: RefCell::default(),
@@ -99,11 +99,6 @@ impl BrokerHandle {
             served: Cell::new(0),
             left: Notify::new(),
         }))
-    }
-
-    /// Refuses everybody else from now on.
-    pub fn let_in_only(&self, users: Credentials) {
-        self.0.broker.replace_with(|broker| std::mem::take(broker).with_credentials(users));
     }
 
     /// What the broker has seen and holds.
