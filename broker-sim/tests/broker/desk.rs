@@ -59,10 +59,9 @@ impl Desk {
     }
 
     pub(crate) fn send(&mut self, conn: ConnId, packet: Packet) {
-        if let Packet::Connect(connect) = &packet
-            && let Some(most) = connect.max_packet_size
-        {
-            self.most.entry(conn).or_insert(most.get() as usize);
+        if let Packet::Connect(connect) = &packet {
+            // What a second one says doesn't count.
+            self.most.entry(conn).or_insert(connect.max_packet_size.map_or(usize::MAX, |most| most.get() as usize));
         }
         self.broker.handle(conn, packet, self.now);
         self.collect();

@@ -1,6 +1,7 @@
 //! broker-sim's codec on any bytes, cut anywhere, and the broker behind it.
 
 use baton_broker_sim::{broker::Fault, codec::Codec};
+use baton_protocol::connect::Level;
 use bytes::BytesMut;
 use rmqtt_codec::v5::Packet;
 
@@ -36,8 +37,14 @@ fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>, see: fn(&mut Codec, &Packet)
     (packets, None)
 }
 
-/// A packet that was read is written, where this MQTT has it for a server, and read again as it was.
+/// A packet that was read is written, where this MQTT has it for a server, and read again as it was. A second CONNECT may
+/// be of another MQTT, in which it can't be written here.
 fn again(codec: &mut Codec, packet: &Packet) {
+    if let Packet::Connect(connect) = packet
+        && connect.receive_max.is_some() != (codec.level() == Some(Level::V5))
+    {
+        return;
+    }
     let mut wire = BytesMut::new();
     codec.encode(packet.clone(), &mut wire).expect("what was read can be written");
     if !wire.is_empty() {
