@@ -220,6 +220,7 @@ fn so_can_what_it_leaves_before_two_mosquittos() {
 fn can_be_used_and_broken(name: &str, flags: &[&str]) {
     let mut demo = Demo::start(name, flags);
     let lines = demo.until("kill -KILL");
+    assert!(lines.iter().any(|line| line.starts_with("VERDICT: PASSED")), "{}", lines.join("\n"));
     let find = |text: &str| lines.iter().find(|line| line.contains(text)).unwrap();
     let edges = [port_in(find("mosquitto_sub")), port_in(find("mosquitto_pub"))];
     assert_ne!(edges[0], edges[1]);

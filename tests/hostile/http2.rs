@@ -65,7 +65,7 @@ impl Flood {
         Self { counts: Some(("baton_attaches_total", &[("kind", "open")], f64::from(opens))), ..self }
     }
 
-    fn is_read(self) -> Self {
+    fn reading(self) -> Self {
         Self { is_read: true, ..self }
     }
 
@@ -180,7 +180,7 @@ fn windows() -> Vec<Flood> {
     vec![
         Flood::new("empty DATA", as_edge().times(100_000, |f, _| f.data(1, &[]))).ends(ENHANCE_YOUR_CALM),
         // More than a stream's window: an origin reads what is said to it there.
-        Flood::new("small DATA on the control stream", as_edge().times(300_000, |f, _| f.data(1, b"x"))).is_read(),
+        Flood::new("small DATA on the control stream", as_edge().times(300_000, |f, _| f.data(1, b"x"))).reading(),
         Flood::new("small DATA on a tunnel", as_edge().headers(3, &open(1)).times(270_000, |f, _| f.data(3, &[0]))),
         Flood::new("a window beyond 2^31", frames().window_update(0, most)).ends(FLOW_CONTROL_ERROR),
         Flood::new("a stream's window beyond 2^31", as_edge().window_update(1, most)),
