@@ -51,6 +51,10 @@ enum Manner {
 const WATCHED: Duration = Duration::from_secs(2);
 const DIALED: u32 = 40;
 
+/// Clients that come in a second, at most, until enough of them are led to it: one for each look, and a line for each
+/// that is closed.
+const VICTIMS: f64 = 50.0;
+
 /// DATA whose length is too small for its two numbers.
 const NO_CAPSULE: &[u8] = b"\x7d\xc1\x01\x05";
 
@@ -310,7 +314,7 @@ fn one_that_opens_sessions() {
     for (what, home, bytes, counted) in cases {
         impostor.behaves(Manner::Opens(home, bytes));
         let counts = [counted];
-        scene.suffers(Attack { lines: 200, ..Attack::new(what, "edge-1", &counts) }, |scene| {
+        scene.suffers(Attack { lines_a_second: VICTIMS, ..Attack::new(what, "edge-1", &counts) }, |scene| {
             let (before, told) = (impostor.opened(), scene.counting("edge-1", counted));
             let mut victims = Vec::new();
             until("some come through it", || {

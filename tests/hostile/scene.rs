@@ -2,6 +2,8 @@
 //! the cause was counted.
 
 use std::{
+    cell::RefCell,
+    collections::BTreeMap,
     iter, thread,
     time::{Duration, Instant},
 };
@@ -124,6 +126,9 @@ pub(crate) fn apart() -> Layout {
 pub(crate) struct Scene {
     pub(crate) tier: Tier,
     load: Load,
+    /// Most descriptors that a process had before any attack so far. Just before one, a sidecar may be without the
+    /// connection by which it asks its broker: it asks by a new one after a doubt, which an attack may have been.
+    descriptors: RefCell<BTreeMap<String, usize>>,
 }
 
 impl Scene {
@@ -139,7 +144,7 @@ impl Scene {
                 .expect("a thread");
         load.ready(PATIENCE).unwrap_or_else(|late| panic!("{late}"));
         load.publish();
-        let scene = Self { tier, load };
+        let scene = Self { tier, load, descriptors: RefCell::default() };
         scene.flows("the start");
         for sidecar in scene.tier.names(Role::Sidecar) {
             // It looks at that now and then.
@@ -167,6 +172,14 @@ impl Scene {
 
     pub(crate) fn usage(&self, node: &str) -> Usage {
         Usage::of(self.tier.pid(node).expect("it runs")).expect("it's ours")
+    }
+
+    /// The most that it had before an attack, of which this is one.
+    fn most_descriptors(&self, node: &str, before: usize) -> usize {
+        let mut most = self.descriptors.borrow_mut();
+        let most = most.entry(node.to_owned()).or_default();
+        *most = before.max(*most);
+        *most
     }
 
     fn samples(&self, node: &str) -> Samples {
@@ -199,7 +212,8 @@ impl Scene {
             let is = |samples: &Samples| samples.total(held, labels);
             until(&format!("{what}: {on} has {held} back"), || is(&self.samples(on)) <= is(&before.samples) + slack);
         }
-        until(&format!("{what}: {on} has its descriptors back"), || self.usage(on).fds <= before.usage.fds);
+        let descriptors = self.most_descriptors(on, before.usage.fds);
+        until(&format!("{what}: {on} has its descriptors back"), || self.usage(on).fds <= descriptors);
         until(&format!("{what}: {on} has its memory back"), || self.usage(on).rss <= before.usage.rss + attack.margin);
         let lines = self.lines(on) - before.lines;
         let most = attack.lines_a_second * began.elapsed().as_secs_f64();
