@@ -22,7 +22,7 @@ pub(crate) fn python() -> Command {
     Command::new(python.unwrap_or_else(|| root().join("target/tools/python/bin/python")))
 }
 
-fn node() -> Command {
+pub(crate) fn node() -> Command {
     let mut node = Command::new("node");
     if std::env::var_os("NODE_PATH").is_none() {
         node.env("NODE_PATH", root().join("target/tools/node/node_modules"));
@@ -40,7 +40,11 @@ pub(crate) fn paho_is_installed() -> Told {
     has(python().args(["-c", "import paho.mqtt"]), "paho-mqtt")
 }
 
-pub(super) fn mqtt_js_is_installed() -> Told {
+pub(crate) fn aiomqtt_is_installed() -> Told {
+    has(python().args(["-c", "import aiomqtt"]), "aiomqtt")
+}
+
+pub(crate) fn mqtt_js_is_installed() -> Told {
     has(node().args(["-e", "require.resolve('mqtt')"]), "mqtt")
 }
 
