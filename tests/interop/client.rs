@@ -10,6 +10,8 @@ mod mosquitto;
 mod rumqttc;
 pub(crate) mod script;
 
+pub(crate) use mosquitto::installed as mosquitto_is_installed;
+
 /// A version of MQTT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {

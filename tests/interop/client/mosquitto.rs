@@ -18,9 +18,9 @@ struct Subscriber {
     heard: usize,
 }
 
-pub(super) fn installed() -> Told {
+pub(crate) fn installed() -> Told {
     let is_there = |program| Command::new(program).arg("--help").output().is_ok();
-    let all = ["stdbuf", "mosquitto_pub", "mosquitto_sub"].into_iter().all(is_there);
+    let all = ["stdbuf", "mosquitto_pub", "mosquitto_sub", "mosquitto_rr"].into_iter().all(is_there);
     all.then_some(()).ok_or("mosquitto-clients are not installed".into())
 }
 
