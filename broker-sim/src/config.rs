@@ -1,6 +1,6 @@
 //! The sections `[broker_sim]` and `[anchor]`.
 
-use std::path::PathBuf;
+use std::{num::NonZeroU16, path::PathBuf};
 
 use baton_process::config::Reader;
 use baton_protocol::{
@@ -8,7 +8,10 @@ use baton_protocol::{
     limits::{GRACE, GRACE_MAX, Millis},
 };
 
-use crate::{broker::Credentials, faults::Rule};
+use crate::{
+    broker::{Credentials, Limits},
+    faults::Rule,
+};
 
 /// What a broker-sim reads besides the sections that all roles share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,10 @@ pub struct Config {
     pub grace: Millis,
     /// Who may connect; none: anybody.
     pub users: Option<Credentials>,
+    /// Its Receive Maximum.
+    pub receive: NonZeroU16,
+    /// Its Server Keep Alive, in seconds.
+    pub keep_alive: Option<NonZeroU16>,
     /// What it does wrong from the start. Not in the configuration's files: a broker that misbehaves was told so by
     /// whoever started it.
     pub faults: Vec<Rule>,
@@ -58,12 +65,31 @@ impl Config {
             homes: reader.link_listens("broker_sim.homes", &[(name.as_str(), listen.as_str())][..usize::from(any)]),
             grace: reader.duration("anchor.grace", GRACE, 0..=GRACE_MAX),
             users: users(reader),
+            receive: receive(reader),
+            keep_alive: keep_alive(reader),
             faults: Vec::new(),
             seed: None,
             transcript: None,
             crash: Crash::default(),
         }
     }
+}
+
+/// The Receive Maximum (MQTT 5, 3.2.2.3.3).
+fn receive(reader: &mut Reader) -> NonZeroU16 {
+    let default = Limits::default().receive;
+    let most = reader.count("broker_sim.receive_maximum", default.get().into(), 1..=u16::MAX.into());
+    u16::try_from(most).ok().and_then(NonZeroU16::new).unwrap_or(default)
+}
+
+/// The Server Keep Alive (MQTT 5, 3.2.2.3.14): whole seconds.
+fn keep_alive(reader: &mut Reader) -> Option<NonZeroU16> {
+    let key = "broker_sim.keep_alive";
+    let millis = reader.optional_duration(key, 1_000..=Millis::from(u16::MAX) * 1_000)?;
+    if millis % 1_000 != 0 {
+        reader.refuse(key, "whole seconds", &format!("{millis}ms"));
+    }
+    u16::try_from(millis / 1_000).ok().and_then(NonZeroU16::new)
 }
 
 /// The file that names the users.
@@ -110,6 +136,23 @@ mod tests {
         assert_eq!(homes(&read(&["anchor.name=a", "anchor.listen=127.0.0.1:1"])), [("a", "127.0.0.1:1")]);
         let two = read(&["broker_sim.homes.b=127.0.0.1:2", "broker_sim.homes.c=127.0.0.1:3", "anchor.grace=5s"]);
         assert_eq!((homes(&two), two.grace), (vec![("b", "127.0.0.1:2"), ("c", "127.0.0.1:3")], 5_000));
+    }
+
+    #[test]
+    fn what_it_tells_clients_of_mqtt_5() {
+        let told = |sets: &[&str]| {
+            let config = read(sets);
+            (config.receive.get(), config.keep_alive.map(NonZeroU16::get))
+        };
+        assert_eq!(told(&[]), (1_024, None));
+        assert_eq!(told(&["broker_sim.receive_maximum=1", "broker_sim.keep_alive=90s"]), (1, Some(90)));
+        for wrong in
+            ["receive_maximum=0", "receive_maximum=65536", "keep_alive=999ms", "keep_alive=1500ms", "keep_alive=1d"]
+        {
+            let mut reader = Reader::new(&Inputs { sets: vec![format!("broker_sim.{wrong}")], ..Inputs::default() });
+            Config::read(&mut reader);
+            assert!(reader.finish().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -69,7 +69,13 @@ pub async fn run<L: Listen>(config: Config, env: Env, listeners: Listeners<L>, r
         None => Recorder::default(),
     };
     let limits = &env.shared.limits;
-    let broker_limits = Limits { sessions: limits.sessions, connect: limits.connect_time, ..Limits::default() };
+    let broker_limits = Limits {
+        sessions: limits.sessions,
+        connect: limits.connect_time,
+        receive: config.receive,
+        keep_alive: config.keep_alive,
+        ..Limits::default()
+    };
     run_recorded(config, broker_limits, env, listeners, requests, recorder).await
 }
 

@@ -20,6 +20,21 @@ async fn join(broker: &Running) -> TcpStream {
     stream
 }
 
+/// Receive Maximum (0x21) and Server Keep Alive (0x13).
+#[tokio::test]
+async fn clients_are_told_what_is_configured() {
+    let broker = Running::start(&["broker_sim.receive_maximum=7", "broker_sim.keep_alive=90s"]);
+    let mut stream = TcpStream::connect(broker.plain).await.unwrap();
+    stream.write_all(CONNECT_5).await.unwrap();
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).await.unwrap();
+    let mut connack = vec![0; head[1].into()];
+    stream.read_exact(&mut connack).await.unwrap();
+    for property in [[0x21, 0, 7], [0x13, 0, 90]] {
+        assert!(connack.windows(3).any(|bytes| bytes == property), "{property:?} in {connack:02x?}");
+    }
+}
+
 #[tokio::test]
 async fn without_clients_it_ends_at_once() {
     let broker = Running::start(&["drain.deadline=1h"]);
