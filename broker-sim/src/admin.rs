@@ -64,7 +64,15 @@ impl Asker {
     /// The same for a thread that may wait: the worker answers at once.
     pub(crate) fn ask_and_wait<T: Send + 'static>(&self, what: impl FnOnce(&Desk) -> T + Send + 'static) -> Option<T> {
         let (answer, answered) = std::sync::mpsc::sync_channel(1);
-        self.0.try_send(Box::new(move |desk| drop(answer.send(what(desk))))).ok()?;
+        let mut request: Request = Box::new(move |desk| drop(answer.send(what(desk))));
+        while let Err(error) = self.0.try_send(request) {
+            match error {
+                mpsc::error::TrySendError::Closed(_) => return None,
+                // As many others ask at once. To wait in the channel would need a thread that runs no tasks.
+                mpsc::error::TrySendError::Full(unsent) => request = unsent,
+            }
+            std::thread::yield_now();
+        }
         answered.recv().ok()
     }
 }
@@ -161,5 +169,5 @@ fn shown(faults: &[Status]) -> String {
 }
 
 fn lines<T: std::fmt::Display>(all: &[T]) -> String {
-    all.iter().fold(String::new(), |text, one| format!("{text}{one}\n"))
+    all.iter().map(|one| format!("{one}\n")).collect()
 }

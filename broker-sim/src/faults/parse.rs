@@ -15,6 +15,8 @@ use super::{
     words::{Share, reason},
 };
 
+/// Mistakes that are told of one script.
+const MISTAKES: usize = 100;
 /// Bytes of a line: the longest rule with the longest pattern fits, a file that isn't a script doesn't.
 pub const LINE_BYTES: usize = 1024;
 /// Bytes at a time of `dribble` and `split`: as much as is written at once anyway.
@@ -57,15 +59,15 @@ impl Script {
     /// Reads a rule a line, and `seed N`; what follows a `#` is for people. `source` is what mistakes name.
     ///
     /// # Errors
-    /// The first mistake of each line.
+    /// The first mistake of each line, up to 100.
     pub fn parse(source: &str, text: &str) -> Result<Self, Vec<Mistake>> {
         let (mut script, mut mistakes) = (Self::default(), Vec::new());
         for (line, text) in (1..).zip(text.lines()) {
             if let Err(Wrong { column, expected, got }) = script.line(text) {
                 mistakes.push(Mistake { source: source.to_owned(), line, column, expected, got });
             }
-            // Everything beyond is one mistake.
-            if script.rules.len() > RULES {
+            // Everything beyond is one mistake; and whoever has made so many hasn't written a script.
+            if script.rules.len() > RULES || mistakes.len() == MISTAKES {
                 break;
             }
         }

@@ -231,7 +231,7 @@ impl<S: Stream> Connection<S> {
     fn take_packets(&mut self, handle: &BrokerHandle) {
         let mut at = 0;
         // A packet may end the conversation; what follows it is nobody's.
-        while self.outbox.closing().is_none() {
+        while self.outbox.closing().is_none() && !self.outbox.is_cut() {
             match self.next_packet(at, handle.0.packet_bytes) {
                 Ok(Some((packet, end))) => {
                     let bytes = end - at;
@@ -246,7 +246,10 @@ impl<S: Stream> Connection<S> {
                     handle.receive(self.id, packet);
                 }
                 Ok(None) => break,
-                Err(fault) => handle.drive(|broker, now| broker.handle_fault(self.id, fault, now)),
+                Err(fault) => {
+                    handle.drive(|broker, now| broker.handle_fault(self.id, fault, now));
+                    break;
+                }
             }
         }
         self.input.drain(..at);

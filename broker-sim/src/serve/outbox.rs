@@ -94,6 +94,11 @@ impl Outbox {
         self.inner.borrow_mut().acts.pop_front()
     }
 
+    /// Whether a rule has cut the connection at once: the broker knows it no more.
+    pub(super) fn is_cut(&self) -> bool {
+        self.inner.borrow().acts.contains(&ConnAct::Cut)
+    }
+
     /// Nothing comes after what is queued.
     pub(super) fn close(&self, why: Closing) {
         let mut inner = self.inner.borrow_mut();

@@ -67,3 +67,14 @@ async fn a_resume_is_refused_for_users_that_have_a_session() {
     assert_eq!(ask(&broker, "POST", "/refuse-resume", "").await.0, 400);
     broker.stop();
 }
+
+#[test]
+fn as_many_threads_as_like_may_ask_at_once() {
+    let broker = baton_broker_sim::start(baton_broker_sim::Config::default()).unwrap();
+    broker.faults().add("drop puback 1").unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| (0..50).for_each(|_| assert_eq!(broker.faults().list().len(), 1)));
+        }
+    });
+}

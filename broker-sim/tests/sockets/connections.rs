@@ -18,6 +18,21 @@ async fn a_cut_is_a_reset() {
     }
 }
 
+/// What comes behind the packet that is cut at is nobody's, whatever it is; and others are served.
+#[tokio::test]
+async fn behind_a_cut_nothing_counts() {
+    for rest in [&b"\x00"[..], b"\xff\xff\xff\xff\xff", PING, b"\x32\x06\0\x01t\0\x01x"] {
+        let broker = broker("cut on connect client c\nignore pingreq client c");
+        let mut client = Client::dial(&broker).await;
+        client.send(&[b"\x10\x0d\0\x04MQTT\x04\x02\0\0\0\x01c", rest].concat()).await;
+        assert_eq!(client.rest().await.unwrap_err().kind(), ErrorKind::ConnectionReset, "{rest:02x?}");
+        let mut other = Client::join(&broker, b'o').await;
+        other.send(PING).await;
+        other.gets(PONG).await;
+        assert_eq!(hits(&broker), [1, 0], "{rest:02x?}");
+    }
+}
+
 #[tokio::test]
 async fn half_closed_it_still_listens() {
     let broker = broker("half-close after connack client h");

@@ -148,3 +148,9 @@ fn rules_and_lines_are_bounded() {
     let long = format!("drop puback # {}", "x".repeat(LINE_BYTES));
     assert!(Script::parse("f", &long).expect_err("too long")[0].expected.contains("at most 1024 bytes"));
 }
+
+#[test]
+fn of_what_is_no_script_at_all_a_page_is_told() {
+    let mistakes = Script::parse("faults", &"x\n".repeat(1_000_000)).unwrap_err();
+    assert_eq!((mistakes.len(), mistakes[MISTAKES - 1].line), (MISTAKES, MISTAKES));
+}
