@@ -4,7 +4,7 @@
 //! Rules are looked at in their order: the first that hits a packet decides over it, and those below don't see it.
 //! What happens to connections and to the broker has no such order: every rule has its own.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use baton_protocol::limits::Millis;
 use bytestring::ByteString;
@@ -121,11 +121,16 @@ struct Tracked {
     client: ByteString,
     /// By rule, for those that count each connection by itself.
     counts: BTreeMap<u64, u64>,
-    /// Waits for the next packet to go before it.
-    held: Option<(Packet, usize)>,
+    /// Waits for the next packet to go before it, or for its time.
+    held: Option<(Packet, usize, DueAt)>,
     /// Packets held back.
     delayed: usize,
+    /// What waits for a time on it: gone with it, so that who comes and goes leaves nothing behind.
+    due: BTreeSet<DueAt>,
 }
+
+/// By time, and then in the order in which they were set.
+type DueAt = (Millis, u64);
 
 /// What waits for a time.
 #[derive(Debug)]
@@ -142,8 +147,7 @@ pub struct Engine {
     seed: u64,
     rules: Vec<Armed>,
     conns: BTreeMap<ConnId, Tracked>,
-    /// By time, and then in the order in which they were set.
-    due: BTreeMap<(Millis, u64), Due>,
+    due: BTreeMap<DueAt, Due>,
     effects: VecDeque<Effect>,
     last_rule: u64,
     last_due: u64,
@@ -210,11 +214,13 @@ impl Engine {
             Action::Connection(_, When::Now) => there.iter().for_each(|(conn, ..)| self.fire(at, *conn, false)),
             Action::Connection(_, When::Time(time)) => {
                 for (conn, _, begun) in there.iter().filter(|(.., begun)| begun + time >= now) {
-                    self.later(begun + time, Due::Connection(*conn, number));
+                    self.later_on(*conn, begun + time, Due::Connection(*conn, number));
                 }
             }
             Action::Broker(_, When::Now) => self.fire_broker(at),
-            Action::Broker(_, When::Time(time)) => self.later(now + time, Due::Broker(number)),
+            Action::Broker(_, When::Time(time)) => {
+                self.later(now + time, Due::Broker(number));
+            }
             _ => {}
         }
     }
@@ -233,7 +239,9 @@ impl Engine {
             let Action::Connection(_, when) = self.rules[at].status.rule.action else { continue };
             match when {
                 When::Open => self.fire(at, conn, false),
-                When::Time(time) => self.later(now + time, Due::Connection(conn, self.rules[at].status.number)),
+                When::Time(time) => {
+                    self.later_on(conn, now + time, Due::Connection(conn, self.rules[at].status.number));
+                }
                 _ => {}
             }
         }
@@ -241,7 +249,10 @@ impl Engine {
 
     /// A connection is over. What is held back for it goes nowhere.
     pub fn closed(&mut self, conn: ConnId) {
-        self.conns.remove(&conn);
+        let due = self.conns.remove(&conn).map(|tracked| tracked.due);
+        for at in due.into_iter().flatten() {
+            self.due.remove(&at);
+        }
     }
 
     /// The client sent a packet.
@@ -279,13 +290,13 @@ impl Engine {
             }
             Fate::Delay(time) => {
                 self.tracked(conn).delayed += 1;
-                self.later(now + time, Due::Delayed(conn, packet, bytes));
+                self.later_on(conn, now + time, Due::Delayed(conn, packet, bytes));
             }
             Fate::Hold => {
+                let at = self.later_on(conn, now + HELD_FOR, Due::Held(conn));
                 let tracked = self.tracked(conn);
                 tracked.delayed += 1;
-                tracked.held = Some((packet, bytes));
-                self.later(now + HELD_FOR, Due::Held(conn));
+                tracked.held = Some((packet, bytes, at));
             }
         }
     }
@@ -326,8 +337,10 @@ impl Engine {
 
     fn release_held(&mut self, conn: ConnId) {
         let Some(tracked) = self.conns.get_mut(&conn) else { return };
-        if let Some((packet, bytes)) = tracked.held.take() {
+        if let Some((packet, bytes, at)) = tracked.held.take() {
             tracked.delayed -= 1;
+            tracked.due.remove(&at);
+            self.due.remove(&at);
             self.send(conn, packet, bytes);
         }
     }
@@ -353,18 +366,18 @@ impl Engine {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Millis) {
         while let Some(entry) = self.due.first_entry().filter(|entry| entry.key().0 <= now) {
-            match entry.remove() {
+            let (at, due) = entry.remove_entry();
+            match due {
                 Due::Delayed(conn, packet, bytes) => {
-                    if let Some(tracked) = self.conns.get_mut(&conn) {
-                        tracked.delayed -= 1;
-                        self.send(conn, packet, bytes);
-                    }
+                    let tracked = self.tracked(conn);
+                    tracked.due.remove(&at);
+                    tracked.delayed -= 1;
+                    self.send(conn, packet, bytes);
                 }
                 Due::Held(conn) => self.release_held(conn),
                 Due::Connection(conn, number) => {
-                    if let Some(at) = self.at(number).filter(|_| self.conns.contains_key(&conn)) {
-                        self.fire(at, conn, false);
-                    }
+                    self.tracked(conn).due.remove(&at);
+                    self.at(number).into_iter().for_each(|at| self.fire(at, conn, false));
                 }
                 Due::Broker(number) => self.at(number).into_iter().for_each(|at| self.fire_broker(at)),
             }
@@ -385,9 +398,18 @@ impl Engine {
         self.rules.binary_search_by_key(&number, |armed| armed.status.number).ok()
     }
 
-    fn later(&mut self, at: Millis, due: Due) {
+    fn later(&mut self, at: Millis, due: Due) -> DueAt {
         self.last_due += 1;
-        self.due.insert((at, self.last_due), due);
+        let at = (at, self.last_due);
+        self.due.insert(at, due);
+        at
+    }
+
+    /// The same for what is over with a connection.
+    fn later_on(&mut self, conn: ConnId, at: Millis, due: Due) -> DueAt {
+        let at = self.later(at, due);
+        self.tracked(conn).due.insert(at);
+        at
     }
 
     /// Whether a rule hits what has just happened on a connection; the transcript is told.

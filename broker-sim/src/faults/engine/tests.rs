@@ -266,6 +266,29 @@ fn what_is_held_back_is_bounded() {
 }
 
 #[test]
+fn who_is_gone_leaves_nothing_behind() {
+    let mut stage = Stage::new("cut after 1h client nobody; delay 1h publish; reorder puback");
+    for step in ["1 open", "1 > publish", "1 > puback", "1 close"] {
+        assert_eq!(stage.step(step), [] as [&str; 0]);
+    }
+    assert_eq!(stage.engine.poll_timeout(), None);
+    assert_eq!(stage.engine.remove(None), 3);
+    assert!(stage.engine.is_idle());
+}
+
+#[test]
+fn what_is_held_has_its_own_time() {
+    let mut stage = Stage::new("reorder puback");
+    stage.step("1 > puback");
+    stage.step("at 900");
+    assert_eq!(stage.step("1 > suback"), ["+suback-1", "+puback-1"]);
+    stage.step("at 950");
+    assert_eq!(stage.step("1 > puback"), [] as [&str; 0]);
+    assert_eq!(stage.step("at 1000"), [] as [&str; 0], "that was the first one's");
+    assert_eq!(stage.step("at 1950"), ["+puback-2"]);
+}
+
+#[test]
 fn rules_end_and_what_they_hold_back_goes_in_its_time() {
     let mut stage = Stage::new("delay 1s puback; drop suback");
     assert_eq!(stage.step("1 > puback"), [] as [&str; 0]);
