@@ -3,12 +3,13 @@
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
+    sync::mpsc::{Receiver, Sender, channel},
     thread::{self, JoinHandle},
 };
 
 use crate::{
     frames::{ACK, Frames, PREFACE, kind},
-    support::wire::Wire,
+    support::{PATIENCE, wire::Wire},
 };
 
 /// What the other end said until it closed.
@@ -38,7 +39,8 @@ impl Heard {
     }
 
     /// All frames until the end of the stream, whichever way that comes. Whoever asks whether it is there is told so.
-    fn all(mut stream: TcpStream) -> Self {
+    /// Bytes by which the window of a stream grows are told at once.
+    fn all(mut stream: TcpStream, windows: &Sender<u32>) -> Self {
         let (mut heard, mut head) = (Self::default(), [0; 9]);
         while stream.read_exact(&mut head).is_ok() {
             let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
@@ -47,6 +49,11 @@ impl Heard {
                 break;
             }
             heard.frame(head[3], &payload);
+            if head[3] == kind::WINDOW_UPDATE && head[5..] != [0; 4] {
+                // Whoever doesn't wait for it has left.
+                let _ = windows.send(payload.try_into().map_or(0, u32::from_be_bytes));
+                continue;
+            }
             if head[3] == kind::PING && head[4] & ACK == 0 {
                 // Fails only for a connection that is gone.
                 let _ = stream.write_all(&Frames::default().frame(kind::PING, ACK, 0, &payload).0);
@@ -60,6 +67,7 @@ impl Heard {
 pub(crate) struct Peer {
     stream: TcpStream,
     hearing: JoinHandle<Heard>,
+    windows: Receiver<u32>,
 }
 
 impl Peer {
@@ -67,12 +75,21 @@ impl Peer {
     pub(crate) fn to(address: SocketAddr) -> Self {
         let stream = Wire::saying(address, &Frames(PREFACE.into()).frame(kind::SETTINGS, 0, 0, &[]).0).into_stream();
         let hears = stream.try_clone().expect("a descriptor");
-        Self { stream, hearing: thread::spawn(move || Heard::all(hears)) }
+        let (grows, windows) = channel();
+        Self { stream, hearing: thread::spawn(move || Heard::all(hears, &grows)), windows }
     }
 
     /// Sends. Whether the other end still takes it is seen in the end.
     pub(crate) fn say(&mut self, frames: &Frames) -> bool {
         self.stream.write_all(&frames.0).is_ok()
+    }
+
+    /// Waits until so many bytes that were sent on streams have been read there: their windows are open again.
+    pub(crate) fn is_read(&self, bytes: u32) {
+        let mut read = 0;
+        while read < bytes {
+            read += self.windows.recv_timeout(PATIENCE).expect("it reads what comes on a stream");
+        }
     }
 
     /// Waits until the other end closes.
