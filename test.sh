@@ -81,7 +81,7 @@ PACKAGES
 python_packages() {
     "$BATON_PYTHON" -c 'import paho.mqtt, aiomqtt' 2>/dev/null && return 0
     { python3 -m venv "$tools/python" && "$tools/python/bin/pip" install --quiet paho-mqtt==2.1.0 aiomqtt==2.5.0; } \
-        >"$logs/pip.log" 2>&1 || skip python-packages "pip couldn't install them: see target/test-logs/pip.log"
+        >"$logs/pip.log" 2>&1 || skip python-packages "pip couldn't install paho-mqtt and aiomqtt: see target/test-logs/pip.log"
 }
 
 npm_packages() {
