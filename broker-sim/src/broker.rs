@@ -3,7 +3,6 @@
 //! One input (`connected`, `handle_*`, `closed`), then `poll_output` until it has none, then `poll_timeout` for when
 //! to call `handle_timeout`. The broker speaks MQTT 5; the codec translates 3.1 and 3.1.1 from and to it.
 
-mod aliases;
 mod command;
 mod connect;
 mod counts;
@@ -14,6 +13,8 @@ mod limits;
 mod message;
 mod outgoing;
 mod publish;
+mod queue;
+mod retained;
 mod session;
 mod size;
 mod subscribe;
@@ -35,6 +36,7 @@ use rmqtt_codec::{
     v5::{Disconnect, DisconnectReasonCode, Packet},
 };
 
+pub(crate) use self::size::publish_bytes;
 pub use self::{
     counts::Counts,
     credentials::{BadCredentials, Credentials},
@@ -42,11 +44,11 @@ pub use self::{
     limits::Limits,
 };
 use self::{
+    retained::Retained,
     session::{Conn, Session},
     subscriptions::{Hit, Subscriptions},
     table::Table,
     timers::Timers,
-    trie::Trie,
 };
 
 /// One connection, for as long as the broker lives.
@@ -123,6 +125,7 @@ pub enum Output {
 enum Waiting {
     Conn(ConnId),
     Session(SessionId),
+    Retained(SessionId),
 }
 
 /// A broker.
@@ -135,8 +138,7 @@ pub struct Broker {
     sessions: Table<SessionId, Session>,
     clients: BTreeMap<ByteString, SessionId>,
     subscriptions: Subscriptions,
-    retained: Trie<message::Message>,
-    retained_count: usize,
+    retained: Retained,
     timers: Timers<Waiting>,
     outputs: VecDeque<Output>,
     counts: Counts,
@@ -275,6 +277,7 @@ impl Broker {
             match waiting {
                 Waiting::Conn(conn) => self.silence(conn, now),
                 Waiting::Session(session) => self.session_due(session, now),
+                Waiting::Retained(session) => self.pump(session, now),
             }
         }
     }
@@ -316,10 +319,10 @@ impl Broker {
         self.leave(conn, now);
     }
 
-    /// Publishes a message that no client is waiting to have acknowledged.
-    fn publish_own(&mut self, publish: Box<Publish>, from: SessionId, now: Millis) {
+    /// Publishes the will of a session that is still there.
+    fn publish_will(&mut self, publish: Box<Publish>, from: SessionId, now: Millis) {
         self.counts.wills += 1;
-        self.route(message::Message::new(publish, now), Some(from), now);
+        self.route(message::Message::new(publish, now), from, now);
     }
 }
 

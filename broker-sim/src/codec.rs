@@ -2,6 +2,7 @@
 //!
 //! Packets are read by this module, which is strict, and written by `rmqtt-codec`, whose packet types both use.
 
+mod aliases;
 mod connect;
 mod decode;
 mod frame;
@@ -14,6 +15,7 @@ use bytes::BytesMut;
 use rmqtt_codec::{error::EncodeError, v3 as codec3, v5 as codec5, v5::Packet};
 use tokio_util::codec::Encoder;
 
+use self::aliases::Aliases;
 use crate::broker::Fault;
 
 /// The first byte of a CONNECT packet (2.1.2).
@@ -25,12 +27,14 @@ pub struct Codec {
     level: Option<Level>,
     old: codec3::Codec,
     new: codec5::Codec,
+    /// Towards the client.
+    aliases: Aliases,
 }
 
 impl Default for Codec {
     fn default() -> Self {
         // The shell has checked the packet's size, so that the codecs needn't.
-        Self { level: None, old: codec3::Codec::new(0), new: codec5::Codec::new(0, 0) }
+        Self { level: None, old: codec3::Codec::new(0), new: codec5::Codec::new(0, 0), aliases: Aliases::default() }
     }
 }
 
@@ -55,12 +59,24 @@ impl Codec {
         match self.level {
             Some(level) if first != CONNECT => decode::packet(first, reader, level),
             None if first != CONNECT => Err(Fault::FirstNotConnect),
-            _ => {
+            known => {
                 let level = connect::level(&mut reader)?;
                 // A refusal has the form of the client's MQTT already.
                 self.level.get_or_insert(level);
-                connect::connect(reader, level).map(|connect| Packet::Connect(Box::new(connect)))
+                let connect = connect::connect(reader, level)?;
+                if known.is_none() {
+                    self.aliases = Aliases::of(&connect);
+                }
+                Ok(Packet::Connect(Box::new(connect)))
             }
+        }
+    }
+
+    /// Shortens a message by a topic alias, as far as the client has them. What is shortened has to be encoded: the
+    /// packets after it count on that.
+    pub fn shorten(&mut self, packet: &mut Packet) {
+        if let Packet::Publish(publish) = packet {
+            self.aliases.apply(publish);
         }
     }
 

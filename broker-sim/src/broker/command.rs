@@ -45,7 +45,6 @@ impl Broker {
 
     /// Loses the retained messages; how many those were.
     pub fn forget_retained(&mut self) -> usize {
-        self.retained = super::Trie::default();
-        std::mem::take(&mut self.retained_count)
+        std::mem::take(&mut self.retained).count()
     }
 }

@@ -11,7 +11,6 @@ use rmqtt_codec::v5::{
 
 use super::{
     Broker, Closing, ConnId, Fault, SessionId, Waiting,
-    aliases::Aliases,
     limits::{PACKET_FLOOR, TOPIC_ALIASES},
     session::{Session, Will},
     size::connack_bytes,
@@ -27,7 +26,6 @@ impl Broker {
         // The codec sees to it that with MQTT 5 there is a Receive Maximum.
         conn.mqtt5 = connect.receive_max.is_some();
         conn.reasons = conn.mqtt5 && connect.request_problem_info;
-        conn.own_aliases = Aliases::new(connect.topic_alias_max);
         check(&connect)?;
         self.credentials.as_ref().map_or(Ok(()), |known| known.check(&connect))?;
         let assigned = connect.client_id.is_empty().then(|| self.fresh_client());
@@ -175,7 +173,7 @@ impl Broker {
             return self.end_session(id, now);
         }
         if let Some((_, will)) = session.will.take_if(|(at, _)| *at <= now) {
-            self.publish_own(will.publish, id, now);
+            self.publish_will(will.publish, id, now);
         }
         let due = self.sessions.get(&id).and_then(Session::due);
         self.timers.set(Waiting::Session(id), due);
@@ -184,16 +182,18 @@ impl Broker {
     /// Forgets a session; its will doesn't wait any longer (3.1.3.2.2).
     pub(super) fn end_session(&mut self, id: SessionId, now: Millis) {
         self.timers.set(Waiting::Session(id), None);
-        let Some(session) = self.sessions.remove(&id) else { return };
+        self.timers.set(Waiting::Retained(id), None);
+        let Some(session) = self.sessions.get_mut(&id) else { return };
         self.clients.remove(&session.client);
         for filter in &session.filters {
             if let Some(filter) = Filter::parse(filter) {
                 self.subscriptions.remove(id, filter);
             }
         }
-        if let Some((_, will)) = session.will {
-            self.publish_own(will.publish, id, now);
+        if let Some((_, will)) = session.will.take() {
+            self.publish_will(will.publish, id, now);
         }
+        self.sessions.remove(&id);
     }
 }
 

@@ -30,17 +30,17 @@ impl Broker {
         }
     }
 
-    /// Gives one session a message that was retained: its turn comes after all that wait, at any QoS, so that a
-    /// client that subscribes to many topics gets all of them.
-    pub(super) fn deliver_retained(&mut self, id: SessionId, message: Message) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        if !session.outgoing.push(message, &self.limits) {
-            self.counts.dropped += 1;
+    /// Sends what waits in the session, as far as its connection and its window take it.
+    pub(super) fn pump(&mut self, id: SessionId, now: Millis) {
+        loop {
+            self.send_waiting(id, now);
+            if !self.turn_page(id, now) {
+                return;
+            }
         }
     }
 
-    /// Sends what waits in the session, as far as its connection and its window take it.
-    pub(super) fn pump(&mut self, id: SessionId, now: Millis) {
+    fn send_waiting(&mut self, id: SessionId, now: Millis) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Some(conn) = session.conn else { return };
         let Some(at) = self.conns.get_mut(&conn) else { return };
@@ -86,9 +86,8 @@ impl Broker {
 }
 
 /// Hands a packet of a session's outgoing state to the shell.
-fn give(outputs: &mut VecDeque<Output>, counts: &mut Counts, conn: ConnId, at: &mut Conn, mut packet: Packet) {
-    if let Packet::Publish(publish) = &mut packet {
-        at.own_aliases.apply(publish, at.packet_max);
+fn give(outputs: &mut VecDeque<Output>, counts: &mut Counts, conn: ConnId, at: &mut Conn, packet: Packet) {
+    if let Packet::Publish(publish) = &packet {
         counts.delivered[usize::from(publish.qos.value())] += 1;
     }
     let bytes = wire_bytes(&packet);

@@ -13,6 +13,8 @@ pub struct Limits {
     pub subscriptions: usize,
     /// Topics with a retained message.
     pub retained: usize,
+    /// Bytes of the retained messages of all topics.
+    pub retained_bytes: usize,
     /// Messages that wait in one MQTT session for their client.
     pub queued_messages: usize,
     /// Bytes of the messages that wait in one MQTT session.
@@ -39,6 +41,7 @@ impl Default for Limits {
             sessions: 100_000,
             subscriptions: 10_000,
             retained: 100_000,
+            retained_bytes: 256 * 1024 * 1024,
             queued_messages: 10_000,
             queued_bytes: 16 * 1024 * 1024,
             unsent_bytes: 1024 * 1024,
@@ -55,7 +58,15 @@ impl Default for Limits {
 pub(super) const TOPIC_LEVELS: usize = 200;
 /// Topic aliases that one client may set (MQTT 5, 3.2.2.3.8); told in the CONNACK.
 pub(super) const TOPIC_ALIASES: u16 = 32;
-/// Topic aliases that we use towards one client, if it allows as many: each keeps a topic for the connection's life.
-pub(super) const ALIASES_USED: u16 = 64;
 /// Bytes below which a client's Maximum Packet Size is refused: our CONNACK with an assigned client id must fit.
 pub(super) const PACKET_FLOOR: u32 = 64;
+/// Bytes of the messages in flight to one client, but for the last one: `Limits::inflight` of the largest would be much.
+pub(super) const INFLIGHT_BYTES: usize = 16 * 1024 * 1024;
+/// Retained messages that wait in one MQTT session at a time, of all that its subscriptions match: the next come once
+/// these are on their way.
+pub(super) const RETAINED_PAGE: usize = 100;
+/// Bytes of them, but for the last one.
+pub(super) const RETAINED_PAGE_BYTES: usize = 256 * 1024;
+/// Nodes of the tree of retained messages that are looked at for one client before the others have their turn: a
+/// millisecond's worth or two.
+pub(super) const RETAINED_NODES: usize = 10_000;

@@ -11,17 +11,24 @@ use rmqtt_codec::{
     v5::{Packet, PublishAck2, PublishAck2Reason},
 };
 
-use super::{limits::Limits, message::Message, size::publish_bytes};
+use super::{
+    limits::{INFLIGHT_BYTES, Limits, RETAINED_PAGE, RETAINED_PAGE_BYTES},
+    message::Message,
+    queue::Queue,
+    retained::Wanted,
+    size::publish_bytes,
+};
 
 /// The outgoing half of an MQTT session's state (4.1).
 ///
 /// ```text
-///   queue ──take──► QoS 0: sent and forgotten
-///                   QoS 1: Published ──PUBACK──► done
-///                   QoS 2: Published ──PUBREC──► Released ──PUBCOMP──► done
+///   wanted ──► page ──take──► QoS 0: sent and forgotten
+///             queue ──take──► QoS 1: Published ──PUBACK──► done
+///                             QoS 2: Published ──PUBREC──► Released ──PUBCOMP──► done
 /// ```
 /// When the client comes back, everything in flight is sent again in its order [MQTT-4.4.0-1], as far as the window
-/// of the new connection allows, before anything of the queue.
+/// of the new connection allows, before anything that waits. What was retained comes before what is published now, so
+/// that no topic's old message comes after a newer one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outgoing {
     /// Messages that may be in flight.
@@ -30,12 +37,13 @@ pub(super) struct Outgoing {
     packet_max: usize,
     last_id: u16,
     flight: VecDeque<Flight>,
+    flight_bytes: usize,
     /// How many of `flight`, from the front, were sent on the present connection.
     sent: usize,
-    queue: VecDeque<Message>,
-    queue_bytes: usize,
-    /// How many of `queue` are of QoS 0: retained ones, and what came after them.
-    queue_at_most_once: usize,
+    /// What is still to come of the retained messages, and the next of them.
+    pub(super) wanted: Wanted,
+    page: Queue,
+    queue: Queue,
 }
 
 #[derive(Clone, Debug)]
@@ -51,6 +59,16 @@ enum Stage {
     Released,
 }
 
+impl Stage {
+    /// Bytes of the packet that is kept.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Published(publish, _) => publish_bytes(publish),
+            Self::Released => 0,
+        }
+    }
+}
+
 impl Outgoing {
     /// A connection begins: `window` messages may be in flight, and none of those that are is on it yet. Messages
     /// that the client doesn't take any more are over; how many.
@@ -59,41 +77,49 @@ impl Outgoing {
         self.packet_max = packet_max;
         self.sent = 0;
         let before = self.flight.len();
-        self.flight.retain(|flight| match &flight.stage {
-            Stage::Published(publish, _) => publish_bytes(publish) <= packet_max,
-            Stage::Released => true,
-        });
+        self.flight.retain(|flight| flight.stage.bytes() <= packet_max);
+        self.flight_bytes = self.flight.iter().map(|flight| flight.stage.bytes()).sum();
         (before - self.flight.len()) as u64
     }
 
     /// The connection is gone: what waits at QoS 0 is for a client that is there, and dropped; how many.
     pub(super) fn suspend(&mut self) -> u64 {
-        let dropped = std::mem::take(&mut self.queue_at_most_once);
-        if dropped > 0 {
-            self.queue.retain(|message| message.publish.qos != QoS::AtMostOnce);
-            self.queue_bytes = self.queue.iter().map(Message::bytes).sum();
-        }
-        dropped as u64
+        (self.page.drop_at_most_once() + self.queue.drop_at_most_once()) as u64
     }
 
-    /// Whether a message that arrives now would overtake none of its kind that waits.
+    /// Whether a message that arrives now would overtake none of its kind that waits, and none that was retained.
     pub(super) fn is_free(&self, qos: QoS) -> bool {
-        match qos {
-            QoS::AtMostOnce => self.queue_at_most_once == 0,
-            _ => self.sent == self.flight.len() && self.flight.len() < self.window && self.queue.is_empty(),
-        }
+        let alone = self.wanted.is_empty() && self.page.is_empty();
+        alone
+            && match qos {
+                QoS::AtMostOnce => self.queue.at_most_once() == 0,
+                _ => self.sent == self.flight.len() && self.has_window() && self.queue.is_empty(),
+            }
+    }
+
+    /// Whether one message more may be in flight.
+    fn has_window(&self) -> bool {
+        self.flight.len() < self.window && self.flight_bytes < INFLIGHT_BYTES
     }
 
     /// Lets a message wait; whether there is room.
     pub(super) fn push(&mut self, message: Message, limits: &Limits) -> bool {
-        let bytes = message.bytes();
-        if self.queue.len() >= limits.queued_messages || self.queue_bytes + bytes > limits.queued_bytes {
-            return false;
+        let room =
+            self.queue.len() < limits.queued_messages && self.queue.bytes() + message.bytes() <= limits.queued_bytes;
+        if room {
+            self.queue.push(message);
         }
-        self.queue_bytes += bytes;
-        self.queue_at_most_once += usize::from(message.publish.qos == QoS::AtMostOnce);
-        self.queue.push_back(message);
-        true
+        room
+    }
+
+    /// Whether the next page of retained messages may be filled further.
+    pub(super) fn has_page(&self) -> bool {
+        self.page.len() < RETAINED_PAGE && self.page.bytes() < RETAINED_PAGE_BYTES
+    }
+
+    /// Lets a retained message wait.
+    pub(super) fn push_retained(&mut self, message: Message) {
+        self.page.push(message);
     }
 
     /// The next packet to send: of what is in flight, else of what waits. `dropped` counts those that can't be sent.
@@ -101,20 +127,18 @@ impl Outgoing {
         if self.sent < self.flight.len() {
             return self.resend(now);
         }
-        while let Some(message) = self.queue.front() {
-            let qos = message.publish.qos;
-            if qos != QoS::AtMostOnce && self.flight.len() >= self.window {
+        loop {
+            let has_window = self.has_window();
+            let line = if self.page.is_empty() && self.wanted.is_empty() { &mut self.queue } else { &mut self.page };
+            if line.first()? != QoS::AtMostOnce && !has_window {
                 return None;
             }
-            let message = self.queue.pop_front()?;
-            self.queue_bytes -= message.bytes();
-            self.queue_at_most_once -= usize::from(qos == QoS::AtMostOnce);
+            let message = line.pop()?;
             match self.launch(message, now) {
                 Some(packet) => return Some(packet),
                 None => *dropped += 1,
             }
         }
-        None
     }
 
     /// A message that was sent once is sent again however old it is [MQTT-4.3.3-7].
@@ -140,10 +164,12 @@ impl Outgoing {
         let mut publish = message.into_publish(now)?;
         let above = publish.qos != QoS::AtMostOnce;
         publish.packet_id = above.then(|| self.fresh_id());
-        if publish_bytes(&publish) > self.packet_max {
+        let bytes = publish_bytes(&publish);
+        if bytes > self.packet_max {
             return None;
         }
         if let Some(id) = publish.packet_id {
+            self.flight_bytes += bytes;
             self.flight.push_back(Flight { id, stage: Stage::Published(publish.clone(), now) });
             self.sent += 1;
         }
@@ -180,6 +206,7 @@ impl Outgoing {
         let known = self.flight.iter_mut().find(|flight| flight.id == id && exactly_once(&flight.stage));
         Some(match known {
             Some(flight) => {
+                self.flight_bytes -= flight.stage.bytes();
                 flight.stage = Stage::Released;
                 release(id, PublishAck2Reason::Success)
             }
@@ -196,7 +223,8 @@ impl Outgoing {
         let Some(at) = self.flight.iter().position(|flight| flight.id == id && fits(&flight.stage)) else {
             return false;
         };
-        self.flight.remove(at);
+        let ended = self.flight.remove(at).expect("found above");
+        self.flight_bytes -= ended.stage.bytes();
         if at < self.sent {
             self.sent -= 1;
         }
@@ -205,7 +233,7 @@ impl Outgoing {
 
     /// Messages that the client hasn't acknowledged or not even been sent.
     pub(super) fn len(&self) -> usize {
-        self.flight.len() + self.queue.len()
+        self.flight.len() + self.page.len() + self.queue.len()
     }
 }
 

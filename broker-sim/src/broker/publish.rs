@@ -29,7 +29,7 @@ impl Broker {
             if !is_as_told(&publish) {
                 return Err(Fault::PayloadFormat);
             }
-            self.route(Message::new(publish, now), Some(session), now);
+            self.route(Message::new(publish, now), session, now);
             return Ok(());
         };
         // 4.9: what a client has sent and not seen finished. A message of QoS 1 is finished as soon as it is here.
@@ -53,7 +53,7 @@ impl Broker {
             }
             // A message of QoS 2 is passed on once, until it is released [MQTT-4.3.3-10].
             let first = !exactly_once || known.is_none();
-            let heard = !first || self.route(Message::new(publish, now), Some(session), now);
+            let heard = !first || self.route(Message::new(publish, now), session, now);
             if heard { PublishAckReason::Success } else { PublishAckReason::NoMatchingSubscribers }
         };
         self.answer(id, packet_id, exactly_once, reason_code);
@@ -90,19 +90,19 @@ impl Broker {
         self.send(id, Packet::PublishComplete(ack));
     }
 
-    /// Keeps a message if it is to be retained, and gives it to each session that wants it, once; whether any does.
-    pub(super) fn route(&mut self, message: Message, from: Option<SessionId>, now: Millis) -> bool {
+    /// Keeps a message if it is to be retained, and gives it to each session that wants it; whether any does.
+    pub(super) fn route(&mut self, message: Message, from: SessionId, now: Millis) -> bool {
         if message.publish.retain {
-            self.retain(&message);
+            self.retain(&message, from, now);
         }
         let mut hits = std::mem::take(&mut self.hits);
         let sessions = &self.sessions;
         let present = |id: SessionId| sessions.get(&id).is_some_and(|session| session.conn.is_some());
         self.subscriptions.matching(&message.publish.topic, from, present, &mut hits);
-        // A share's member that also subscribed alone has its hits side by side.
-        hits.sort_unstable_by_key(|hit| hit.session);
+        // What a session subscribed to alone is side by side, and is one copy; each of its shares is another (4.8.2).
+        hits.sort_unstable_by_key(|hit| (hit.session, hit.shared));
         let heard = !hits.is_empty();
-        let mut receivers = hits.chunk_by(|a, b| a.session == b.session);
+        let mut receivers = hits.chunk_by(|a, b| a.session == b.session && !a.shared && !b.shared);
         if let Some(last) = receivers.next_back() {
             for same in receivers {
                 self.deliver(same[0].session, address(message.clone(), same), now);
@@ -115,27 +115,15 @@ impl Broker {
         heard
     }
 
-    /// An empty message clears what is retained [MQTT-3.3.1-6]; any other replaces it [MQTT-3.3.1-5].
-    fn retain(&mut self, message: &Message) {
-        let topic = &*message.publish.topic;
-        if message.publish.payload.is_empty() {
-            if self.retained.change(topic, Option::take).flatten().is_some() {
-                self.retained_count -= 1;
-            }
-            return;
-        }
-        let known = self.retained.change(topic, |slot| slot.is_some()) == Some(true);
-        if !known && self.retained_count >= self.limits.retained {
+    fn retain(&mut self, message: &Message, from: SessionId, now: Millis) {
+        let client = &self.sessions.get(&from).expect("a session that publishes is there").client;
+        if !self.retained.keep(message, client.clone(), &self.limits, now) {
             self.counts.dropped += 1;
-            return;
-        }
-        if self.retained.slot(topic).replace(message.clone()).is_none() {
-            self.retained_count += 1;
         }
     }
 }
 
-/// One session's copy, with the most that its matching subscriptions ask for [MQTT-3.3.4-2] and all of their ids.
+/// A copy for one session, with the most that these matching subscriptions ask for [MQTT-3.3.4-2] and all of their ids.
 fn address(mut copy: Message, hits: &[Hit]) -> Message {
     let asked = hits.iter().map(|hit| hit.qos).max().unwrap_or(QoS::AtMostOnce);
     copy.publish.qos = copy.publish.qos.min(asked);

@@ -9,7 +9,7 @@ use baton_protocol::limits::Millis;
 use bytestring::ByteString;
 use rmqtt_codec::types::Publish;
 
-use super::{ConnId, SessionId, aliases::Aliases, outgoing::Outgoing};
+use super::{ConnId, SessionId, outgoing::Outgoing};
 
 /// Seconds of session expiry that mean "never" (3.1.2.11.2).
 const NEVER: u32 = u32::MAX;
@@ -35,8 +35,6 @@ pub(super) struct Conn {
     pub(super) unreleased: usize,
     /// Topic aliases that the client has set; at most `TOPIC_ALIASES`.
     pub(super) aliases: BTreeMap<u16, ByteString>,
-    /// Topic aliases that we have set.
-    pub(super) own_aliases: Aliases,
     /// What to publish if the connection ends without a DISCONNECT.
     pub(super) will: Option<Will>,
 }
@@ -81,7 +79,6 @@ impl Conn {
             reasons: false,
             unreleased: 0,
             aliases: BTreeMap::new(),
-            own_aliases: Aliases::default(),
             will: None,
         }
     }

@@ -42,7 +42,7 @@ pub(super) fn connack_bytes(ack: &ConnectAck) -> usize {
 }
 
 /// The bytes of a PUBLISH, fixed header included.
-pub(super) fn publish_bytes(publish: &Publish) -> usize {
+pub(crate) fn publish_bytes(publish: &Publish) -> usize {
     let properties = publish.properties.as_ref().map_or(0, properties_bytes);
     let id = if publish.packet_id.is_some() { 2 } else { 0 };
     let rest = 2 + publish.topic.len() + id + varint_bytes(properties) + properties + publish.payload.len();

@@ -12,9 +12,7 @@ use rmqtt_codec::{
     },
 };
 
-use super::{
-    Broker, ConnId, Fault, SessionId, message::Message, size::wire_bytes, subscriptions::Subscription, topic::Filter,
-};
+use super::{Broker, ConnId, Fault, SessionId, size::wire_bytes, subscriptions::Subscription, topic::Filter};
 
 const INVALID: &str = "a topic filter is not legal";
 const IN_USE: &str = "the packet id is in use by a message of QoS 2";
@@ -45,13 +43,12 @@ impl Broker {
             self.send(id, Packet::SubscribeAck(ack));
             return Ok(());
         }
-        let mut retained = Vec::new();
         for (status, (filter, options)) in ack.status.iter_mut().zip(subscribe.topic_filters) {
             let subscription = Subscription { options, id: subscribe.id };
             *status = match self.add(session, &filter, subscription) {
                 Ok(new) => {
                     if wants_retained(&filter, options, new) {
-                        retained.push((filter, subscription));
+                        self.want_retained(session, &filter, subscription);
                     }
                     granted(options.qos)
                 }
@@ -61,9 +58,6 @@ impl Broker {
         let refused = ack.status.iter().find_map(|status| refusal(*status));
         ack.reason_string = refused.and_then(|text| self.conns.get(&id)?.reason(text));
         self.send(id, Packet::SubscribeAck(ack));
-        for (filter, subscription) in retained {
-            self.send_retained(session, &filter, subscription, now);
-        }
         self.pump(session, now);
         Ok(())
     }
@@ -86,9 +80,16 @@ impl Broker {
             if session.filters.len() >= self.limits.subscriptions {
                 return Err(SubscribeAckReason::QuotaExceeded);
             }
+            // A copy of its own: a slice would keep the whole SUBSCRIBE for as long as the session.
             session.filters.insert((&**text).into());
         }
         Ok(self.subscriptions.add(id, filter, subscription))
+    }
+
+    fn want_retained(&mut self, id: SessionId, filter: &str, subscription: Subscription) {
+        let session = self.sessions.get_mut(&id).expect("a connected session exists");
+        // A copy of its own, as above.
+        session.outgoing.wanted.ask(filter.into(), subscription);
     }
 
     /// Whether a message of QoS 2 that isn't released has this packet id, so that the client may not use it for
@@ -96,25 +97,6 @@ impl Broker {
     fn is_in_use(&self, id: ConnId, session: SessionId, packet_id: NonZeroU16) -> bool {
         self.conns.get(&id).is_some_and(|conn| conn.mqtt5)
             && self.sessions.get(&session).is_some_and(|session| session.received.contains_key(&packet_id))
-    }
-
-    fn send_retained(&mut self, session: SessionId, filter: &str, subscription: Subscription, now: Millis) {
-        let mut found = Vec::new();
-        self.retained.for_filter(filter, &mut |message: &Message| {
-            if message.expires.is_some_and(|at| at <= now) {
-                return;
-            }
-            let mut copy = message.clone();
-            copy.publish.retain = true;
-            copy.publish.qos = copy.publish.qos.min(subscription.options.qos);
-            if let Some(id) = subscription.id {
-                copy.publish.properties.get_or_insert_default().subscription_ids = vec![id];
-            }
-            found.push(copy);
-        });
-        for message in found {
-            self.deliver_retained(session, message);
-        }
     }
 
     pub(super) fn unsubscribe(
@@ -150,6 +132,7 @@ impl Broker {
         let Some(filter) = Filter::parse(text) else { return UnsubscribeAckReason::TopicFilterInvalid };
         let session = self.sessions.get_mut(&id).expect("a connected session exists");
         session.filters.remove(text);
+        session.outgoing.wanted.forget(text);
         if self.subscriptions.remove(id, filter) {
             UnsubscribeAckReason::Success
         } else {

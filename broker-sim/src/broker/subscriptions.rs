@@ -17,15 +17,17 @@ pub(super) struct Subscription {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hit {
     pub(super) session: SessionId,
+    /// Whether by a shared subscription.
+    pub(super) shared: bool,
     pub(super) qos: QoS,
     pub(super) retain_as_published: bool,
     pub(super) id: Option<NonZeroU32>,
 }
 
 impl Hit {
-    fn new(session: SessionId, subscription: &Subscription) -> Self {
+    fn new(session: SessionId, shared: bool, subscription: &Subscription) -> Self {
         let Subscription { options, id } = *subscription;
-        Self { session, qos: options.qos, retain_as_published: options.retain_as_published, id }
+        Self { session, shared, qos: options.qos, retain_as_published: options.retain_as_published, id }
     }
 }
 
@@ -78,13 +80,13 @@ impl Subscriptions {
     pub(super) fn matching(
         &mut self,
         topic: &str,
-        from: Option<SessionId>,
+        from: SessionId,
         present: impl Fn(SessionId) -> bool,
         hits: &mut Vec<Hit>,
     ) {
         self.tree.for_topic(topic, &mut |leaf| {
-            let heard = leaf.alone.iter().filter(|(id, s)| !(s.options.no_local && from == Some(**id)));
-            hits.extend(heard.map(|(id, subscription)| Hit::new(*id, subscription)));
+            let heard = leaf.alone.iter().filter(|(id, s)| !(s.options.no_local && from == **id));
+            hits.extend(heard.map(|(id, subscription)| Hit::new(*id, false, subscription)));
             hits.extend(leaf.shares.values_mut().filter_map(|share| share.turn(&present)));
         });
     }
@@ -109,7 +111,7 @@ impl Share {
         let later = self.members.iter().filter(|(id, _)| after(id));
         let circle = || later.clone().chain(self.members.iter().filter(|(id, _)| !after(id)));
         let (id, subscription) = circle().find(|(id, _)| present(**id)).or_else(|| circle().next())?;
-        let hit = Hit::new(*id, subscription);
+        let hit = Hit::new(*id, true, subscription);
         self.last = Some(hit.session);
         Some(hit)
     }
@@ -135,7 +137,7 @@ mod tests {
 
     fn heard(subscriptions: &mut Subscriptions, topic: &str, absent: &[u64]) -> Vec<u64> {
         let mut hits = Vec::new();
-        subscriptions.matching(topic, None, |id| !absent.contains(&id.0), &mut hits);
+        subscriptions.matching(topic, SessionId(0), |id| !absent.contains(&id.0), &mut hits);
         hits.iter().map(|hit| hit.session.0).collect()
     }
 

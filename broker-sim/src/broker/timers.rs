@@ -17,15 +17,15 @@ impl<K> Default for Timers<K> {
     }
 }
 
-impl<K: Ord + Copy> Timers<K> {
+impl<K: Ord + Clone> Timers<K> {
     /// Sets, moves or (`None`) clears the deadline of `key`.
     pub(super) fn set(&mut self, key: K, at: Option<Millis>) {
         let before = match at {
-            Some(at) => self.due.insert(key, at),
+            Some(at) => self.due.insert(key.clone(), at),
             None => self.due.remove(&key),
         };
         if let Some(before) = before {
-            self.order.remove(&(before, key));
+            self.order.remove(&(before, key.clone()));
         }
         if let Some(at) = at {
             self.order.insert((at, key));
@@ -39,11 +39,9 @@ impl<K: Ord + Copy> Timers<K> {
 
     /// Takes one deadline that has been reached.
     pub(super) fn pop(&mut self, now: Millis) -> Option<K> {
-        let (at, key) = *self.order.first()?;
-        if at > now {
-            return None;
-        }
-        self.set(key, None);
+        let (_, key) = self.order.first().filter(|(at, _)| *at <= now)?;
+        let key = key.clone();
+        self.set(key.clone(), None);
         Some(key)
     }
 }

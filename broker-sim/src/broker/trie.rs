@@ -1,8 +1,11 @@
 //! A tree of topic levels, searched from either side: stored filters by a topic, or stored topics by a filter.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    ops::{Bound, ControlFlow},
+};
 
-/// Values by path. Work and recursion are bounded by `TOPIC_LEVELS`, which paths have been checked against.
+/// Values by path. Recursion is bounded by `TOPIC_LEVELS`, which paths have been checked against.
 #[derive(Clone, Debug)]
 pub(super) struct Trie<V> {
     root: Node<V>,
@@ -50,9 +53,16 @@ impl<V> Trie<V> {
         self.root.for_topic(Some(topic), topic.starts_with('$'), visit);
     }
 
-    /// Visits the value of each stored topic that `filter` matches, in the order of the topics.
-    pub(super) fn for_filter(&self, filter: &str, visit: &mut impl FnMut(&V)) {
-        self.root.for_filter(Some(filter), true, visit);
+    /// Walks over the nodes that lead to the stored topics that `filter` matches, in their order, and shows each, with
+    /// its value where that is such a topic's, to `see`, which may end the walk. A walk that was ended returns how far it
+    /// came, and goes on from there as the next one's `after`, whatever has changed in between.
+    pub(super) fn walk(&self, filter: &str, after: Option<&str>, see: &mut See<'_, V>) -> Option<String> {
+        let begin = match after {
+            None => Begin::Here,
+            after => Begin::After(after),
+        };
+        let mut walk = Walk { at: String::new(), see };
+        self.root.walk(Some(filter), true, begin, &mut walk).is_break().then_some(walk.at)
     }
 
     #[cfg(test)]
@@ -105,32 +115,63 @@ impl<V> Node<V> {
         }
     }
 
-    fn for_filter(&self, filter: Option<&str>, first: bool, visit: &mut impl FnMut(&V)) {
-        let Some(filter) = filter else {
-            if let Some(value) = &self.value {
-                visit(value);
+    /// `filter`: what of it is to be matched below this node; `top`: this is the root.
+    fn walk(&self, filter: Option<&str>, top: bool, begin: Begin<'_>, walk: &mut Walk<'_, '_, V>) -> ControlFlow<()> {
+        let (level, rest) = filter.map_or(("", None), step);
+        let wild = filter.is_some() && level == "#";
+        let (from, below) = match begin {
+            Begin::Here => {
+                (walk.see)(self.value.as_ref().filter(|_| wild || filter.is_none()))?;
+                (None, None)
             }
-            return;
+            Begin::After(after) => after.map(step).map_or((None, None), |(level, rest)| (Some(level), rest)),
         };
-        let shown = |level: &str| !(first && level.starts_with('$'));
-        match step(filter) {
-            ("#", _) => {
-                if let Some(value) = &self.value {
-                    visit(value);
-                }
-                let children = self.children.iter().filter(|(level, _)| shown(level));
-                children.for_each(|(_, child)| child.for_filter(Some("#"), false, visit));
-            }
-            ("+", rest) => {
-                let children = self.children.iter().filter(|(level, _)| shown(level));
-                children.for_each(|(_, child)| child.for_filter(rest, false, visit));
-            }
-            (level, rest) => {
-                if let Some(child) = self.children.get(level) {
-                    child.for_filter(rest, false, visit);
+        let Some(filter) = filter else { return ControlFlow::Continue(()) };
+        let rest = if wild { Some(filter) } else { rest };
+        if wild || level == "+" {
+            let range = (from.map_or(Bound::Unbounded, Bound::Included), Bound::Unbounded);
+            for (name, child) in self.children.range::<str, _>(range) {
+                // No wildcard of the first level matches these [MQTT-4.7.2-1].
+                if !(top && name.starts_with('$')) {
+                    let begin = if from == Some(name) { Begin::After(below) } else { Begin::Here };
+                    walk.into(name, top, |walk| child.walk(rest, false, begin, walk))?;
                 }
             }
+        } else if let Some(child) = self.children.get(level).filter(|_| from.is_none_or(|from| from <= level)) {
+            let begin = if from == Some(level) { Begin::After(below) } else { Begin::Here };
+            walk.into(level, top, |walk| child.walk(rest, false, begin, walk))?;
         }
+        ControlFlow::Continue(())
+    }
+}
+
+/// What a walk shows its nodes to.
+type See<'a, V> = dyn FnMut(Option<&V>) -> ControlFlow<()> + 'a;
+
+/// Where a walk begins: at a node, or after it and, as far as this path leads, after what is below it.
+#[derive(Clone, Copy)]
+enum Begin<'a> {
+    Here,
+    After(Option<&'a str>),
+}
+
+/// A walk, and where it is.
+struct Walk<'a, 'b, V> {
+    at: String,
+    see: &'a mut See<'b, V>,
+}
+
+impl<V> Walk<'_, '_, V> {
+    /// Goes into a child and back, unless the walk ends there.
+    fn into(&mut self, name: &str, top: bool, go: impl FnOnce(&mut Self) -> ControlFlow<()>) -> ControlFlow<()> {
+        let length = self.at.len();
+        if !top {
+            self.at.push('/');
+        }
+        self.at.push_str(name);
+        go(self)?;
+        self.at.truncate(length);
+        ControlFlow::Continue(())
     }
 }
 
@@ -186,10 +227,68 @@ mod tests {
         for (filter, topic, matches) in MATCHES {
             let mut trie = Trie::default();
             *trie.slot(topic) = Some(());
-            let mut hits = 0;
-            trie.for_filter(filter, &mut |()| hits += 1);
-            assert_eq!(hits, usize::from(*matches), "{filter} {topic}");
+            assert_eq!(found(&trie, filter, usize::MAX), vec![(); usize::from(*matches)], "{filter} {topic}");
         }
+    }
+
+    /// What a filter finds, by walks of so many nodes each.
+    fn found<V: Clone>(trie: &Trie<V>, filter: &str, nodes: usize) -> Vec<V> {
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let mut left = nodes;
+            let mut see = |value: Option<&V>| {
+                found.extend(value.cloned());
+                left -= 1;
+                if left > 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            };
+            after = trie.walk(filter, after.as_deref(), &mut see);
+            if after.is_none() {
+                return found;
+            }
+        }
+    }
+
+    #[test]
+    fn a_walk_that_was_ended_goes_on_where_it_was() {
+        let mut trie = Trie::default();
+        // No topic is empty.
+        let topics = ["/", "/a", "a", "a/", "a/b", "a/b/c", "a/c", "a!", "b/x/y", "b/x/z", "b/y", "c", "$S/a"];
+        for topic in topics {
+            *trie.slot(topic) = Some(topic);
+        }
+        for filter in ["#", "+", "+/+", "a/#", "a", "b/+/+", "/#", "+/b/#", "$S/#", "b/x/y", "+/x/z"] {
+            let whole = found(&trie, filter, usize::MAX);
+            assert!(!whole.is_empty(), "{filter}");
+            for nodes in 1..8 {
+                assert_eq!(found(&trie, filter, nodes), whole, "{filter} {nodes}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_walk_goes_on_though_where_it_was_is_gone() {
+        let mut trie = Trie::default();
+        for topic in ["a/b", "a/c", "d"] {
+            *trie.slot(topic) = Some(topic);
+        }
+        let mut seen = Vec::new();
+        let after = trie.walk("#", None, &mut |value| {
+            seen.extend(value.copied());
+            if value.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert_eq!((after.as_deref(), seen.as_slice()), (Some("a/b"), ["a/b"].as_slice()));
+        trie.change("a/b", Option::take);
+        trie.change("a/c", Option::take);
+        *trie.slot("c") = Some("c");
+        assert_eq!(
+            trie.walk("#", after.as_deref(), &mut |value| {
+                seen.extend(value.copied());
+                ControlFlow::Continue(())
+            }),
+            None
+        );
+        assert_eq!(seen, ["a/b", "c", "d"]);
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub enum Effect {
     AtOnce(ConnId, ConnAct),
     /// Do this to the broker; of sessions, to those of these clients.
     Broker(BrokerAct, Option<Pattern>),
+    /// Do this to the broker, once what was sent to this connection before is written.
+    BrokerInOrder(ConnId, BrokerAct, Option<Pattern>),
     /// A rule has hit: for the transcript.
     Did {
         /// What it hit; none for what happens to the broker.
@@ -447,6 +449,7 @@ impl Engine {
         let effect = match rule.action {
             Action::Connection(act, _) if in_order => Effect::InOrder(conn, act),
             Action::Connection(act, _) => Effect::AtOnce(conn, act),
+            Action::Broker(act, _) if in_order => Effect::BrokerInOrder(conn, act, rule.client.clone()),
             Action::Broker(act, _) => Effect::Broker(act, rule.client.clone()),
             _ => return,
         };

@@ -52,9 +52,10 @@ pub(super) struct Connection<S> {
     mischief: Option<Box<Mischief>>,
     /// The beginning of a packet that isn't whole; no memory while there is none.
     input: Vec<u8>,
-    /// What is being written, and what the broker counts for it; no memory while there is nothing.
+    /// What is being written; no memory while there is nothing.
     output: BytesMut,
-    counted: usize,
+    /// What the broker counts for what was taken from the outbox and isn't known to be written.
+    taken: Option<usize>,
     unflushed: bool,
 }
 
@@ -68,7 +69,7 @@ impl<S: Stream> Connection<S> {
             mischief: None,
             input: Vec::new(),
             output: BytesMut::new(),
-            counted: 0,
+            taken: None,
             unflushed: false,
         }
     }
@@ -100,8 +101,8 @@ impl<S: Stream> Connection<S> {
             return Poll::Ready(Event::Over(End::Closing(why)));
         }
         match self.poll_write(cx, handle) {
-            Poll::Ready(Ok(0)) | Poll::Pending => {}
-            Poll::Ready(Ok(counted)) => return Poll::Ready(Event::Sent(counted)),
+            Poll::Ready(Ok(None)) | Poll::Pending => {}
+            Poll::Ready(Ok(Some(counted))) => return Poll::Ready(Event::Sent(counted)),
             Poll::Ready(Err(_)) if self.is_cut() => return Poll::Ready(Event::Over(End::Cut)),
             Poll::Ready(Err(_)) => return Poll::Ready(Event::Over(End::Gone)),
         }
@@ -125,8 +126,8 @@ impl<S: Stream> Connection<S> {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    /// Writes what the outbox has: 0 once all is written, else what the broker counts for the part that now is.
-    fn poll_write(&mut self, cx: &mut Context<'_>, handle: &BrokerHandle) -> Poll<io::Result<usize>> {
+    /// Writes what the outbox has: what the broker counts for the part that now is written, none if there was nothing.
+    fn poll_write(&mut self, cx: &mut Context<'_>, handle: &BrokerHandle) -> Poll<io::Result<Option<usize>>> {
         if self.output.is_empty() {
             self.gather(handle);
         }
@@ -150,7 +151,7 @@ impl<S: Stream> Connection<S> {
         }
         ready!(self.poll_flush(cx))?;
         ready!(self.poll_half_close(cx))?;
-        Poll::Ready(Ok(std::mem::take(&mut self.counted)))
+        Poll::Ready(Ok(self.taken.take()))
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -177,13 +178,15 @@ impl<S: Stream> Connection<S> {
         self.mischief.as_ref().is_some_and(|mischief| mischief.cut)
     }
 
-    /// Takes what is to be written next, up to what a rule does to the connection after it.
+    /// Takes what is to be written next, up to what a rule does after it.
     fn gather(&mut self, handle: &BrokerHandle) {
         let mut next = loop {
-            match self.outbox.pop() {
-                None => return,
-                Some(Item::Packet(packet, bytes)) => break (packet, bytes),
-                Some(Item::Act(act)) => {
+            // Who has crashed says nothing more.
+            let Some(item) = self.outbox.pop().filter(|_| !handle.has_crashed()) else { return };
+            self.taken.get_or_insert(0);
+            match item {
+                Item::Packet(packet, bytes) => break (packet, bytes),
+                Item::Connection(act) => {
                     let mischief = self.mischief.get_or_insert_default();
                     mischief.begin(act);
                     // What follows waits until this is done.
@@ -191,6 +194,7 @@ impl<S: Stream> Connection<S> {
                         return;
                     }
                 }
+                Item::Broker(act, clients) => handle.strike(act, clients.as_ref()),
             }
         };
         self.output = std::mem::take(&mut *handle.0.spare.borrow_mut());
@@ -198,7 +202,7 @@ impl<S: Stream> Connection<S> {
         self.output.reserve(READ_BYTES);
         loop {
             let (packet, bytes) = next;
-            self.counted += bytes;
+            *self.taken.get_or_insert(0) += bytes;
             self.encode(handle, packet);
             if self.output.len() >= WRITE_BYTES {
                 return;
@@ -210,10 +214,11 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    fn encode(&mut self, handle: &BrokerHandle, packet: Packet) {
+    fn encode(&mut self, handle: &BrokerHandle, mut packet: Packet) {
         if self.mischief.as_ref().is_some_and(|mischief| mischief.half == HalfClose::Done) {
             return;
         }
+        self.codec.shorten(&mut packet);
         let shown = handle.records().then(|| packet.clone());
         let before = self.output.len();
         if let Err(error) = self.codec.encode(packet, &mut self.output) {
@@ -280,7 +285,7 @@ impl<S: Stream> Connection<S> {
     /// # Errors
     /// The client is gone, or a rule wants the connection reset.
     pub(super) async fn finish(&mut self, handle: &BrokerHandle) -> io::Result<()> {
-        while std::future::poll_fn(|cx| self.poll_write(cx, handle)).await? > 0 {}
+        while std::future::poll_fn(|cx| self.poll_write(cx, handle)).await?.is_some() {}
         self.shut_down().await?;
         loop {
             self.input.clear();

@@ -4,7 +4,10 @@ use baton_anchor::Resuming;
 use baton_protocol::{id::UserId, limits::Millis};
 use rmqtt_codec::v5::Packet;
 
-use super::{BrokerHandle, outbox::Outbox};
+use super::{
+    BrokerHandle,
+    outbox::{Item, Outbox},
+};
 use crate::{
     broker::{Broker, ConnId},
     faults::{BrokerAct, ConnAct, Effect, Pattern, Refused, ResumeAct, Rule, Status, Verdict},
@@ -38,9 +41,13 @@ impl BrokerHandle {
 
     /// Until a rule has ended the broker.
     pub(crate) async fn crashed(&self) {
-        while !self.0.crashed.get() {
+        while !self.has_crashed() {
             self.0.crash.notified().await;
         }
+    }
+
+    pub(super) fn has_crashed(&self) -> bool {
+        self.0.crashed.get()
     }
 
     fn look_again(&self) {
@@ -65,7 +72,7 @@ impl BrokerHandle {
         let verdict = self.0.engine.borrow_mut().received(conn, &packet);
         self.drive(|broker, now| {
             self.do_wrong(broker, now);
-            if self.0.crashed.get() {
+            if self.has_crashed() {
                 return;
             }
             match verdict {
@@ -90,13 +97,18 @@ impl BrokerHandle {
                 | Effect::AtOnce(conn, ConnAct::Disconnect(reason)) => {
                     broker.send_away(conn, reason, now);
                 }
-                Effect::InOrder(conn, act) => outbox(&conn).into_iter().for_each(|outbox| outbox.push_act(act)),
+                Effect::InOrder(conn, act) => {
+                    outbox(&conn).into_iter().for_each(|outbox| outbox.push_act(Item::Connection(act)));
+                }
                 Effect::AtOnce(conn, act) => {
                     outbox(&conn).into_iter().for_each(|outbox| outbox.act(act));
                     // It acts on nothing that came before it knew.
                     if act == ConnAct::Cut {
                         broker.closed(conn, now);
                     }
+                }
+                Effect::BrokerInOrder(conn, act, clients) => {
+                    outbox(&conn).into_iter().for_each(|outbox| outbox.push_act(Item::Broker(act, clients.clone())));
                 }
                 Effect::Broker(act, clients) => self.do_to_broker(broker, act, clients.as_ref(), now),
                 Effect::Did { conn, rule, what, packet } => {
@@ -109,6 +121,11 @@ impl BrokerHandle {
                 }
             }
         }
+    }
+
+    /// Does to the broker what waited for its turn.
+    pub(super) fn strike(&self, act: BrokerAct, clients: Option<&Pattern>) {
+        self.drive(|broker, now| self.do_to_broker(broker, act, clients, now));
     }
 
     fn do_to_broker(&self, broker: &mut Broker, act: BrokerAct, clients: Option<&Pattern>, now: Millis) {

@@ -10,7 +10,10 @@ use baton_protocol::{connect::Level, limits::Millis};
 use bytestring::ByteString;
 use rmqtt_codec::v5::Packet;
 
-use crate::{broker::Closing, faults::ConnAct};
+use crate::{
+    broker::Closing,
+    faults::{BrokerAct, ConnAct, Pattern},
+};
 
 /// A queue of packets. Bounded from both ends: the broker gives a connection no message above `unsent_bytes`, and
 /// nothing is read from a connection that leaves too many replies here.
@@ -37,7 +40,9 @@ pub(super) enum Item {
     /// To write, with the bytes that the broker counts for it.
     Packet(Packet, usize),
     /// What a rule does to the connection, once what came before is written.
-    Act(ConnAct),
+    Connection(ConnAct),
+    /// What a rule does to the broker then; of sessions, to those of these clients.
+    Broker(BrokerAct, Option<Pattern>),
 }
 
 impl Outbox {
@@ -76,9 +81,9 @@ impl Outbox {
     }
 
     /// A rule does this, in its turn.
-    pub(super) fn push_act(&self, act: ConnAct) {
+    pub(super) fn push_act(&self, act: Item) {
         let mut inner = self.inner.borrow_mut();
-        inner.items.push_back(Item::Act(act));
+        inner.items.push_back(act);
         inner.wake();
     }
 
@@ -112,7 +117,7 @@ impl Outbox {
         let item = inner.items.pop_front();
         match &item {
             Some(Item::Packet(packet, bytes)) => inner.reply_bytes -= reply_bytes(packet, *bytes),
-            Some(Item::Act(_)) => {}
+            Some(_) => {}
             None => inner.items = VecDeque::new(),
         }
         item
@@ -120,7 +125,7 @@ impl Outbox {
 
     /// What comes next, if it is a packet.
     pub(super) fn pop_packet(&self) -> Option<(Packet, usize)> {
-        if matches!(self.inner.borrow().items.front(), Some(Item::Act(_))) {
+        if !matches!(self.inner.borrow().items.front(), Some(Item::Packet(..))) {
             return None;
         }
         match self.pop() {

@@ -55,6 +55,48 @@ fn retained_topics() {
 }
 
 #[test]
+fn retained_bytes() {
+    let mut desk = desk(|limits| limits.retained_bytes = 100);
+    let publisher = desk.join("p");
+    let retain = |topic: &str, bytes: usize, expiry: u32| {
+        message(topic, &"x".repeat(bytes), Q0, |p| {
+            p.retain = true;
+            p.properties.as_mut().unwrap().message_expiry_interval = expiry.try_into().ok();
+        })
+    };
+    // Beyond the payload a message has 11 bytes here, or 6.
+    for (topic, bytes, expiry, dropped) in
+        [("a", 40, 10, 0), ("b", 50, 0, 1), ("b", 20, 10, 1), ("c", 80, 0, 2), ("a", 41, 0, 2)]
+    {
+        desk.send(publisher, retain(topic, bytes, expiry));
+        assert_eq!(desk.broker.counts().dropped, dropped, "{topic} {bytes}");
+    }
+    desk.pass(10_000);
+    desk.send(publisher, retain("c", 46, 0));
+    assert_eq!(desk.broker.counts().dropped, 2, "what has expired holds no room");
+    let conn = desk.listener("c", &["#"], Q0);
+    assert_eq!(desk.messages(conn).iter().map(|m| m.payload.len()).collect::<Vec<_>>(), [41, 46]);
+}
+
+#[test]
+fn bytes_in_flight() {
+    let mut desk = Desk::new();
+    let conn = desk.listener("c", &["t"], Q1);
+    let publisher = desk.join("p");
+    let payload = "x".repeat(4_000_000);
+    for _ in 0..8 {
+        desk.publish(publisher, "t", &payload, Q1);
+    }
+    assert_eq!(desk.messages(conn).len(), 5, "over 16 MiB with the last one");
+    desk.send(conn, puback(1));
+    assert_eq!(desk.messages(conn).len(), 1);
+    for id in 2..=6 {
+        desk.send(conn, puback(id));
+    }
+    assert_eq!((desk.messages(conn).len(), desk.broker.backlog("c")), (2, Some(2)));
+}
+
+#[test]
 fn queues() {
     for change in [(|limits| limits.queued_messages = 3) as fn(&mut Limits), |limits| limits.queued_bytes = 3 * 20] {
         let mut desk = desk(change);

@@ -1,8 +1,9 @@
 //! Retained messages (3.3.1.3).
 
-use rmqtt_codec::v5::{Packet, RetainHandling, SubscriptionOptions};
+use baton_broker_sim::broker::Limits;
+use rmqtt_codec::v5::{Connect, Packet, RetainHandling, SubscriptionOptions};
 
-use crate::desk::{Desk, Q0, Q1, Q2, message};
+use crate::desk::{Desk, Q0, Q1, Q2, clean, lasting, message, puback};
 
 fn retained(topic: &str, payload: &str) -> Packet {
     message(topic, payload, Q1, |p| p.retain = true)
@@ -66,7 +67,7 @@ fn retain_handling() {
         for count in [new, again] {
             desk.subscribe_with(conn, &["t"], SubscriptionOptions { retain_handling: handling, ..PLAIN }, None);
             assert_eq!(desk.heard(conn).len(), count, "{handling:?}");
-            desk.send(conn, crate::desk::puback(1));
+            desk.send(conn, puback(1));
         }
     }
 }
@@ -154,4 +155,96 @@ fn an_empty_one_is_passed_on() {
     let publisher = desk.join("p");
     desk.send(publisher, retained("t", ""));
     assert_eq!(desk.heard(conn), ["t  1"]);
+}
+
+/// 3.8.3-3: No Local counts for what was retained, too.
+#[test]
+fn no_local() {
+    let mut desk = Desk::new();
+    let (mine, other) = (desk.join("c"), desk.join("o"));
+    desk.send(mine, retained("t/1", "mine"));
+    desk.send(other, retained("t/2", "other's"));
+    for (no_local, expected) in
+        [(true, vec!["t/2 other's 1 retain"]), (false, vec!["t/1 mine 1 retain", "t/2 other's 1 retain"])]
+    {
+        desk.subscribe_with(mine, &["t/#"], SubscriptionOptions { no_local, ..PLAIN }, None);
+        assert_eq!(desk.heard(mine), expected);
+    }
+}
+
+/// How many retained messages more than a session's queue takes.
+const MANY: usize = 20_000;
+
+fn desk_with_many() -> Desk {
+    let mut desk = Desk::new();
+    let publisher = desk.join("p");
+    for n in 0..MANY {
+        desk.send(publisher, retained(&format!("t/{n:05}/{}", n % 2), "x"));
+    }
+    desk
+}
+
+/// 3.3.1-9: all that match arrive, a page at a time, in whatever way the client takes them.
+#[test]
+fn more_than_a_queue_takes() {
+    assert!(MANY > Limits::default().queued_messages);
+    let mut desk = desk_with_many();
+    let conn = desk.join_with(Connect { session_expiry_interval_secs: 60, ..clean("c") }).0;
+    desk.subscribe(conn, &["t/+/1"], Q1);
+    let mut heard = Vec::new();
+    let mut conn = conn;
+    loop {
+        desk.pass(1);
+        let messages = desk.messages(conn);
+        if messages.is_empty() {
+            break;
+        }
+        assert!(desk.broker.backlog("c") <= Some(200), "a page in flight, and a page that waits");
+        for message in messages {
+            desk.send(conn, puback(message.packet_id.unwrap().get()));
+            heard.push(message.topic.to_string());
+        }
+        // It goes on where it was, in another connection too.
+        if heard.len().is_multiple_of(1000) {
+            desk.cut(conn);
+            conn = desk.join_with(Connect { clean_start: false, ..lasting("c") }).0;
+        }
+    }
+    let expected: Vec<_> = (1..MANY).step_by(2).map(|n| format!("t/{n:05}/1")).collect();
+    assert!(heard == expected, "{} of {}", heard.len(), expected.len());
+    assert_eq!(desk.broker.counts().dropped, 0);
+}
+
+/// A search that takes long lets the others have their turn, and ends with its subscription.
+#[test]
+fn a_long_search() {
+    let mut desk = desk_with_many();
+    let conn = desk.join("c");
+    desk.subscribe(conn, &["+/+/2", "t/19999/1"], Q0);
+    assert_eq!(desk.heard(conn), [] as [&str; 0], "not yet");
+    assert_eq!(desk.broker.poll_timeout(), Some(desk.now + 1));
+    desk.publish(conn, "t/19999/1", "newer", Q0);
+    desk.pass(10);
+    assert_eq!(desk.heard(conn), ["t/19999/1 x 0 retain", "t/19999/1 newer 0"], "the older one first");
+    assert_eq!(desk.broker.poll_timeout(), None);
+
+    desk.subscribe(conn, &["+/+/2", "t/#"], Q0);
+    desk.unsubscribe(conn, &["+/+/2", "t/#", "t/19999/1"]);
+    desk.publish(conn, "t/19999/1", "unheard", Q0);
+    desk.pass(10);
+    assert_eq!(desk.heard(conn), [] as [&str; 0]);
+    assert_eq!(desk.broker.poll_timeout(), None);
+}
+
+/// The same filter again begins again, and many of the same in one SUBSCRIBE are one.
+#[test]
+fn the_same_filter_many_times() {
+    let mut desk = Desk::new();
+    let publisher = desk.join("p");
+    desk.send(publisher, retained("t", "x"));
+    let conn = desk.join("c");
+    desk.subscribe(conn, &["#"; 100_000], Q0);
+    assert_eq!(desk.heard(conn), ["t x 0 retain"]);
+    desk.subscribe(conn, &["#"], Q0);
+    assert_eq!(desk.heard(conn), ["t x 0 retain"]);
 }

@@ -1,6 +1,6 @@
 //! Shared subscriptions, where a message may have one of several receivers (MQTT 5, 4.8.2).
 
-use rmqtt_codec::v5::{Packet, PublishAck, PublishAckReason};
+use rmqtt_codec::v5::{Packet, PublishAck, PublishAckReason, SubscriptionOptions};
 
 use crate::desk::{Desk, HOUR, Q0, Q1, Q2, lasting};
 
@@ -67,4 +67,22 @@ fn a_member_that_refuses() {
     );
     assert_eq!((desk.broker.backlog("a"), desk.broker.backlog("b")), (Some(0), Some(0)));
     assert_eq!(desk.got(second), []);
+}
+
+/// 4.8.2: a message that a session asked for by itself and by shares comes once for each share, and once more.
+#[test]
+fn each_of_a_sessions_shares_is_another_copy() {
+    let mut desk = Desk::new();
+    let conn = desk.join("c");
+    let options = |qos| SubscriptionOptions { qos, ..SubscriptionOptions::default() };
+    for (filters, qos, id) in [(["t", "+"], Q1, 1), (["$share/g/t", "$share/h/t"], Q0, 2)] {
+        desk.subscribe_with(conn, &filters, options(qos), Some(id));
+    }
+    let other = desk.listener("o", &["$share/h/t"], Q0);
+    let publisher = desk.join("p");
+    desk.publish(publisher, "t", "x", Q1);
+    assert_eq!(desk.heard(conn), ["t x 1 #1 #1", "t x 0 #2", "t x 0 #2"]);
+    desk.publish(publisher, "t", "y", Q1);
+    assert_eq!(desk.heard(conn), ["t y 1 #1 #1", "t y 0 #2"]);
+    assert_eq!(desk.heard(other), ["t y 0"]);
 }

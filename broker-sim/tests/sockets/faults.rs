@@ -106,6 +106,46 @@ async fn a_packet_that_is_dropped_never_comes_and_the_next_one_does() {
     assert_eq!(hits(&broker), [1, 1, 1]);
 }
 
+/// A message that is dropped has taught the client no alias.
+#[tokio::test]
+async fn a_message_that_is_dropped_takes_no_topic_with_it() {
+    let broker = broker("drop publish 1");
+    let mut client = Client::dial(&broker).await;
+    client.send(b"\x10\x11\0\x04MQTT\x05\x02\0\0\x03\x22\0\x05\0\x01c").await;
+    client.gets(b"\x20").await;
+    let length = client.0.read_u8().await.unwrap();
+    client.0.read_exact(&mut vec![0; usize::from(length)]).await.unwrap();
+    client.send(b"\x82\x0b\0\x01\0\0\x05topic\0").await;
+    client.gets(b"\x90\x04\0\x01\0\0").await;
+    for payload in [b'a', b'b', b'c'] {
+        client.send(&[b"\x30\x09\0\x05topic\0", &[payload][..]].concat()).await;
+    }
+    client.gets(b"\x30\x0c\0\x05topic\x03\x23\0\x01b\x30\x07\0\0\x03\x23\0\x01c").await;
+    assert_eq!(hits(&broker), [1]);
+}
+
+/// A copy counts for nothing, and what is behind it comes all the same.
+#[tokio::test]
+async fn behind_a_large_copy() {
+    const LARGE: usize = 70_000;
+    let broker = broker("duplicate publish");
+    for last in [PING, b"\xe0\0"] {
+        let mut client = Client::join(&broker, b'c').await;
+        client.send(b"\x82\x06\0\x01\0\x01t\0").await;
+        client.gets(b"\x90\x03\0\x01\0").await;
+        let message = [b"\x30\xf3\xa2\x04\0\x01t", vec![b'x'; LARGE].as_slice()].concat();
+        client.send(&[&message[..], &message[..], last].concat()).await;
+        for _ in 0..4 {
+            client.gets(&message).await;
+        }
+        if last == PING {
+            client.gets(PONG).await;
+        } else {
+            assert!(client.rest().await.unwrap().is_empty());
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_late_packet_is_overtaken() {
     let broker = broker("delay 500ms suback");
@@ -234,6 +274,17 @@ async fn a_crash_takes_everything_with_it() {
     timeout(WITHIN, refused).await.expect("the port closes");
     assert_eq!((broker.counts().connects, broker.faults().list()), (0, vec![]));
     assert!(broker.faults().add("drop puback").is_err());
+}
+
+#[tokio::test]
+async fn a_crash_after_a_packet_lets_it_go_first() {
+    let broker = broker("crash after pingresp");
+    let mut client = Client::join(&broker, b'c').await;
+    client.send(&[PING, PING].concat()).await;
+    client.gets(PONG).await;
+    // It may be a reset, as it is when a process dies with something unread.
+    let rest = client.rest().await;
+    assert!(rest.as_ref().is_ok_and(Vec::is_empty) || rest.is_err(), "{rest:?}");
 }
 
 #[tokio::test]

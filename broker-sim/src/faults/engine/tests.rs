@@ -133,6 +133,7 @@ fn show(effect: &Effect) -> Option<String> {
         Effect::AtOnce(_, act) => format!("!{}", act.to_string().replace(' ', "-")),
         Effect::Broker(act, None) => format!("broker-{}", act.to_string().replace(' ', "-")),
         Effect::Broker(act, Some(of)) => format!("broker-{}({of})", act.to_string().replace(' ', "-")),
+        Effect::BrokerInOrder(_, act, _) => format!("~broker-{}", act.to_string().replace(' ', "-")),
         Effect::Did { .. } => return None,
     })
 }

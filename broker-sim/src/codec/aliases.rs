@@ -6,29 +6,36 @@ use std::{
 };
 
 use bytestring::ByteString;
-use rmqtt_codec::types::Publish;
+use rmqtt_codec::{types::Publish, v5::Connect};
 
-use super::{limits::ALIASES_USED, size::publish_bytes};
+use crate::broker::publish_bytes;
 
 /// Bytes of a topic that its alias doesn't make shorter.
 const SHORT: usize = 3;
+/// Aliases that one client is told, if it allows as many: each keeps a topic for the connection's life.
+const ALIASES_USED: u16 = 64;
 
 /// The aliases of one connection, given to the first topics that it is sent. They are never given to another topic:
-/// which topic comes next isn't known, and a client that wants more of them can ask for more.
+/// which topic comes next isn't known, and a client that wants more of them can ask for more. They are given as packets
+/// are written, so that one that never is teaches the client nothing.
 #[derive(Debug, Default)]
 pub(super) struct Aliases {
     /// The client's Topic Alias Maximum [MQTT-3.1.2-26], or ours if that is lower; 0 for none [MQTT-3.1.2-27].
     most: u16,
+    /// The client's Maximum Packet Size.
+    packet_max: usize,
     known: HashMap<ByteString, u16, BuildHasherDefault<DefaultHasher>>,
 }
 
 impl Aliases {
-    pub(super) fn new(client_takes: u16) -> Self {
-        Self { most: client_takes.min(ALIASES_USED), known: HashMap::default() }
+    /// As many as the client takes.
+    pub(super) fn of(connect: &Connect) -> Self {
+        let packet_max = connect.max_packet_size.map_or(usize::MAX, |max| max.get() as usize);
+        Self { most: connect.topic_alias_max.min(ALIASES_USED), packet_max, known: HashMap::default() }
     }
 
-    /// Shortens the PUBLISH by the alias of its topic, or gives the topic one if the packet stays within `packet_max`.
-    pub(super) fn apply(&mut self, publish: &mut Publish, packet_max: usize) {
+    /// Shortens the PUBLISH by the alias of its topic, or gives the topic one if the client takes the packet with it.
+    pub(super) fn apply(&mut self, publish: &mut Publish) {
         if self.most == 0 || publish.topic.len() <= SHORT {
             return;
         }
@@ -42,7 +49,7 @@ impl Aliases {
             return;
         }
         publish.properties.get_or_insert_default().topic_alias = next.try_into().ok();
-        if publish_bytes(publish) > packet_max {
+        if publish_bytes(publish) > self.packet_max {
             publish.properties.get_or_insert_default().topic_alias = None;
             return;
         }
@@ -57,7 +64,12 @@ mod tests {
 
     use super::*;
 
-    fn sent(aliases: &mut Aliases, topic: &str, packet_max: usize) -> (String, Option<u16>) {
+    fn aliases(most: u16, packet_max: u32) -> Aliases {
+        let max_packet_size = packet_max.try_into().ok();
+        Aliases::of(&Connect { topic_alias_max: most, max_packet_size, ..Connect::default() })
+    }
+
+    fn sent(aliases: &mut Aliases, topic: &str) -> (String, Option<u16>) {
         let mut publish = Publish {
             dup: false,
             retain: false,
@@ -67,14 +79,14 @@ mod tests {
             payload: "x".into(),
             properties: None,
         };
-        aliases.apply(&mut publish, packet_max);
+        aliases.apply(&mut publish);
         let alias = publish.properties.and_then(|properties| properties.topic_alias);
         (publish.topic.to_string(), alias.map(Into::into))
     }
 
     #[test]
     fn the_first_topics_have_one() {
-        let mut aliases = Aliases::new(2);
+        let mut two = aliases(2, 100);
         for (topic, expected) in [
             ("long/1", ("long/1", Some(1))),
             ("long/1", ("", Some(1))),
@@ -83,16 +95,15 @@ mod tests {
             ("long/3", ("long/3", None)),
             ("long/2", ("", Some(2))),
         ] {
-            assert_eq!(sent(&mut aliases, topic, 100), (expected.0.to_owned(), expected.1), "{topic}");
+            assert_eq!(sent(&mut two, topic), (expected.0.to_owned(), expected.1), "{topic}");
         }
-        assert_eq!(sent(&mut Aliases::new(0), "long/1", 100).1, None);
+        assert_eq!(sent(&mut aliases(0, 100), "long/1").1, None);
     }
 
     #[test]
     fn a_packet_is_not_made_too_large() {
-        let mut aliases = Aliases::new(9);
         // Header 2, topic 2 + 6, property length 1, payload 1; the alias would be 3 more.
-        assert_eq!(sent(&mut aliases, "long/1", 14).1, None);
-        assert_eq!(sent(&mut aliases, "long/1", 15).1, Some(1));
+        assert_eq!(sent(&mut aliases(9, 14), "long/1").1, None);
+        assert_eq!(sent(&mut aliases(9, 15), "long/1").1, Some(1));
     }
 }
