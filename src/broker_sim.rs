@@ -11,7 +11,7 @@ use std::{
 use baton_broker_sim::{
     admin,
     config::Config,
-    faults::{Mistake, Pattern, Script},
+    faults::{Mistake, Pattern, RULES, Script},
     run::run_tcp,
     transcript::{Filter, ShowError, show},
 };
@@ -110,7 +110,13 @@ fn read_rules(flags: &[String], file: Option<&Path>) -> Result<Script, String> {
             Err(why) => return Err(format!("--faults: expected a file to read, got {}: {why}\n", path.display())),
         }
     }
-    flags.iter().for_each(|rule| take(Script::parse("--fault", rule)));
+    for (n, rule) in flags.iter().enumerate() {
+        let name = if flags.len() == 1 { "--fault".to_owned() } else { format!("--fault {}", n + 1) };
+        take(Script::parse(&name, rule));
+    }
+    if report.is_empty() && all.rules.len() > RULES {
+        report = format!("--faults, --fault: expected at most {RULES} rules in all, got {}\n", all.rules.len());
+    }
     if report.is_empty() { Ok(all) } else { Err(report) }
 }
 

@@ -1,6 +1,6 @@
 //! The role: a plain port, an anchor for each home, one broker behind all of them.
 
-use std::{io, pin::pin, rc::Rc, time::Duration};
+use std::{io, rc::Rc, time::Duration};
 
 use baton_anchor::{Home, Setup};
 use baton_link::{Worker, budget::Budget};
@@ -22,7 +22,7 @@ use crate::{
     admin::{Desk, Requests},
     broker::{Broker, Limits},
     config::{Config, Crash},
-    faults::Engine,
+    faults::{Engine, RULES},
     homes::Inside,
     serve::{BrokerHandle, FAREWELL, serve_stream},
     transcript::Recorder,
@@ -88,31 +88,9 @@ pub(crate) async fn run_recorded<L: Listen>(
     requests: Requests,
     recorder: Recorder,
 ) -> io::Result<Exit> {
-    let seed = config.seed.unwrap_or_else(|| env.secrets.number());
-    if !config.faults.is_empty() {
-        info!(event = "broker.faults", rules = config.faults.len(), seed);
-    }
-    let broker = Broker::new(broker_limits);
-    let broker = match config.users {
-        Some(users) => broker.with_credentials(users),
-        None => broker,
-    };
-    let handle = BrokerHandle::observed(broker, env.clock, &env.metrics, Engine::new(seed), recorder);
-    if handle.add_faults(config.faults).is_err() {
-        return Err(io::Error::other("too many faults"));
-    }
-    let limits = &env.shared.limits;
-    let worker = Worker::start(env.clock, Budget::new(limits.buffered_bytes, "sessions", &env.metrics));
-    let home = |name: &NodeName| {
-        Home::new(
-            Setup::new(name.clone(), config.grace, &env.shared),
-            Inside::new(&handle),
-            env.metrics.clone(),
-            Rc::clone(&worker),
-        )
-    };
-    let homes: Vec<_> = listeners.homes.iter().map(|(name, _)| home(name)).collect();
-
+    let crash = config.crash;
+    let names = listeners.homes.iter().map(|(name, _)| name);
+    let (handle, homes) = broker(config, broker_limits, &mut env, names, recorder)?;
     let timers = handle.clone();
     spawn_local(async move { timers.run_timers().await });
     spawn_local(requests.answer(Desk { handle: handle.clone(), homes: homes.clone() }));
@@ -124,37 +102,78 @@ pub(crate) async fn run_recorded<L: Listen>(
     env.ready.set();
     info!(event = "broker.serving", homes = homes.len());
 
-    {
-        let mut plain = pin!(accept(listeners.plain, &handle, limits.sessions));
-        tokio::select! {
-            biased;
-            () = env.phases.wait_for(Phase::Draining) => {}
-            () = handle.crashed() => {
-                handle.finish_transcript();
-                if config.crash == Crash::Abort {
-                    std::process::abort();
-                }
-                return Ok(Exit::Left(handle.served()));
+    tokio::select! {
+        biased;
+        () = env.phases.wait_for(Phase::Draining) => {}
+        () = handle.crashed() => {
+            handle.finish_transcript();
+            if crash == Crash::Abort {
+                std::process::abort();
             }
-            error = &mut plain => return Err(error),
-            Some(ended) = links.join_next() => return Err(beyond_repair(ended)),
+            return Ok(Exit::Left(handle.served()));
         }
+        error = accept(listeners.plain, &handle, env.shared.limits.sessions) => return Err(error),
+        Some(ended) = links.join_next() => return Err(beyond_repair(ended)),
     }
     env.ready.clear("draining");
-    homes.iter().for_each(|home| home.admit(false));
-    let begun = Instant::now();
     let deadline = env.shared.drain.deadline.unwrap_or(DRAIN_DEADLINE);
-    let left = leave(&handle, &homes, Duration::from_millis(deadline)).await;
+    let left = drain(&handle, &homes, links, Duration::from_millis(deadline)).await;
+    Ok(if left == 0 { Exit::Done } else { Exit::Left(left) })
+}
+
+/// The broker with its rules in force, and the anchors of its homes.
+fn broker<'a>(
+    config: Config,
+    limits: Limits,
+    env: &mut Env,
+    names: impl Iterator<Item = &'a NodeName>,
+    recorder: Recorder,
+) -> io::Result<(BrokerHandle, Vec<Rc<Home<Inside>>>)> {
+    let seed = config.seed.unwrap_or_else(|| env.secrets.number());
+    if !config.faults.is_empty() {
+        info!(event = "broker.faults", rules = config.faults.len(), seed);
+    }
+    let broker = Broker::new(limits);
+    let broker = match config.users {
+        Some(users) => broker.with_credentials(users),
+        None => broker,
+    };
+    let handle = BrokerHandle::observed(broker, env.clock, &env.metrics, Engine::new(seed), recorder);
+    handle.add_faults(config.faults).map_err(|_| io::Error::other(format!("more than {RULES} rules")))?;
+    let worker = Worker::start(env.clock, Budget::new(env.shared.limits.buffered_bytes, "sessions", &env.metrics));
+    let home = |name: &NodeName| {
+        Home::new(
+            Setup::new(name.clone(), config.grace, &env.shared),
+            Inside::new(&handle),
+            env.metrics.clone(),
+            Rc::clone(&worker),
+        )
+    };
+    let homes = names.map(home).collect();
+    Ok((handle, homes))
+}
+
+/// Ends everything, in the order in which nobody is cut off from what is still to be said; how many clients had to be
+/// sent away.
+async fn drain(
+    handle: &BrokerHandle,
+    homes: &[Rc<Home<Inside>>],
+    mut links: JoinSet<io::Result<()>>,
+    deadline: Duration,
+) -> usize {
+    let begun = Instant::now();
+    homes.iter().for_each(|home| home.admit(false));
+    let left = leave(handle, homes, deadline).await;
     // Origins are served as long as there is a session that may want to resume. One whose connection is ended now would
     // be back at once.
     links.shutdown().await;
-    for home in &homes {
+    for home in homes {
         // An origin that hangs is left to find out by itself.
         let _ = timeout(LAST_WORDS, home.close_trunks()).await;
     }
     handle.finish_transcript();
     info!(event = "broker.drain", left, millis = begun.elapsed().as_millis());
-    Ok(if left == 0 { Exit::Done } else { Exit::Left(left) })
+    left
 }
 
 /// Takes clients of the plain port, `most` at a time: further ones wait in the kernel.

@@ -124,6 +124,11 @@ fn a_broker_that_misbehaves_is_told_what_is_wrong_with_its_rules() {
     assert!(lines[2].starts_with("--fault:1:7: expected a time from 1ms to 1h"), "{report}");
     let arguments = ["broker-sim", "--check", "--listen", "127.0.0.1:0", "--fault", "drop puback 3", "--seed", "7"];
     assert_eq!(baton(&arguments, &[]).status.code(), Some(0));
+    let output = baton(&["broker-sim", "--check", "--fault", "drop puback", "--fault", "drop pubak"], &[]);
+    assert!(stderr(&output).starts_with("--fault 2:1:6: expected "), "{output:?}");
+    fs::write(&file, "drop puback\n".repeat(1000)).expect("written");
+    let output = baton(&["broker-sim", "--check", "--faults", &file, "--fault", "drop puback"], &[]);
+    assert_eq!(stderr(&output), "--faults, --fault: expected at most 1000 rules in all, got 1001\n");
     let output = baton(&["broker-sim", "--check", "--faults", "/nonexistent"], &[]);
     assert!(stderr(&output).starts_with("--faults: expected a file to read, got /nonexistent: "), "{output:?}");
 }

@@ -20,59 +20,22 @@ use super::{
 impl Broker {
     pub(super) fn connect(&mut self, id: ConnId, connect: Connect, now: Millis) -> Result<(), Fault> {
         self.counts.connects += 1;
-        let packet_max = connect.max_packet_size.map_or(usize::MAX, |max| max.get() as usize);
         let conn = self.conns.get_mut(&id).expect("only a live connection has packets");
-        conn.packet_max = packet_max;
+        conn.packet_max = connect.max_packet_size.map_or(usize::MAX, |max| max.get() as usize);
         // The codec sees to it that with MQTT 5 there is a Receive Maximum.
         conn.mqtt5 = connect.receive_max.is_some();
         conn.reasons = conn.mqtt5 && connect.request_problem_info;
         check(&connect)?;
         self.credentials.as_ref().map_or(Ok(()), |known| known.check(&connect))?;
+
         let assigned = connect.client_id.is_empty().then(|| self.fresh_client());
-        let client = assigned.clone().unwrap_or(connect.client_id);
-
-        if let Some(old) = self.clients.get(&client).and_then(|session| self.sessions[session].conn) {
-            self.counts.takeovers += 1;
-            self.close(old, Some(DisconnectReasonCode::SessionTakenOver), Closing::TakenOver, now);
-        }
-        if connect.clean_start
-            && let Some(session) = self.clients.get(&client)
-        {
-            self.end_session(*session, now);
-        }
-        let found = self.clients.get(&client).copied();
-        let session = match found {
-            Some(session) => session,
-            None => self.begin_session(client)?,
-        };
-
-        let at = self.sessions.get_mut(&session).expect("found or begun above");
-        at.conn = Some(id);
-        at.expiry = connect.session_expiry_interval_secs;
-        at.expires = None;
-        at.will = None;
-        let asked = connect.receive_max.map_or(usize::MAX, |max| usize::from(max.get()));
-        self.counts.dropped += at.outgoing.resume(asked.min(self.limits.inflight), packet_max);
-
-        let conn = self.conns.get_mut(&id).expect("only a live connection has packets");
-        let bound = self
-            .limits
-            .keep_alive
-            .filter(|most| conn.mqtt5 && (connect.keep_alive == 0 || connect.keep_alive > most.get()));
-        // [MQTT-3.2.2-22]
-        let keep_alive = bound.map_or(connect.keep_alive, NonZeroU16::get);
-        // [MQTT-3.1.2-22]
-        let patience = (keep_alive > 0).then(|| Millis::from(keep_alive) * 1500);
-        conn.session = Some(session);
-        conn.patience = patience;
-        conn.will = connect.last_will.map(will);
-        self.timers.set(Waiting::Conn(id), patience.map(|patience| now + patience));
-        self.timers.set(Waiting::Session(session), None);
-
+        let client = assigned.as_ref().unwrap_or(&connect.client_id);
+        let (session, session_present) = self.session_of(client, connect.clean_start, now)?;
+        let server_keepalive_sec = self.attach(id, session, &connect, now);
         let ack = ConnectAck {
-            session_present: found.is_some(),
+            session_present,
             assigned_client_id: assigned,
-            server_keepalive_sec: bound.map(NonZeroU16::get),
+            server_keepalive_sec,
             // [MQTT-3.1.2-28]: a part of the topics that no other session is told of.
             response_info: connect.request_response_info.then(|| format!("response/{}", session.0).into()),
             ..ConnectAck::default()
@@ -80,6 +43,45 @@ impl Broker {
         self.accept(id, ack);
         self.pump(session, now);
         Ok(())
+    }
+
+    /// The client's session, without a connection, and whether it was there.
+    fn session_of(&mut self, client: &ByteString, clean: bool, now: Millis) -> Result<(SessionId, bool), Fault> {
+        if let Some(old) = self.clients.get(client).and_then(|session| self.sessions[session].conn) {
+            self.counts.takeovers += 1;
+            self.close(old, Some(DisconnectReasonCode::SessionTakenOver), Closing::TakenOver, now);
+        }
+        if clean && let Some(session) = self.clients.get(client) {
+            self.end_session(*session, now);
+        }
+        match self.clients.get(client) {
+            Some(session) => Ok((*session, true)),
+            None => Ok((self.begin_session(client)?, false)),
+        }
+    }
+
+    /// Puts a session on its connection; the keep-alive that the client has to use if it isn't its own.
+    fn attach(&mut self, id: ConnId, session: SessionId, connect: &Connect, now: Millis) -> Option<u16> {
+        let conn = self.conns.get_mut(&id).expect("only a live connection has packets");
+        let at = self.sessions.get_mut(&session).expect("found or begun");
+        at.conn = Some(id);
+        at.expiry = connect.session_expiry_interval_secs;
+        at.expires = None;
+        at.will = None;
+        let asked = connect.receive_max.map_or(usize::MAX, |max| usize::from(max.get()));
+        self.counts.dropped += at.outgoing.resume(asked.min(self.limits.inflight), conn.packet_max);
+
+        let most = self.limits.keep_alive.map(NonZeroU16::get).filter(|_| conn.mqtt5);
+        let bound = most.filter(|most| connect.keep_alive == 0 || connect.keep_alive > *most);
+        // [MQTT-3.2.2-22]
+        let keep_alive = bound.unwrap_or(connect.keep_alive);
+        // [MQTT-3.1.2-22]
+        conn.patience = (keep_alive > 0).then(|| Millis::from(keep_alive) * 1500);
+        conn.session = Some(session);
+        conn.will = connect.last_will.clone().map(will);
+        self.timers.set(Waiting::Conn(id), conn.patience.map(|patience| now + patience));
+        self.timers.set(Waiting::Session(session), None);
+        bound
     }
 
     /// Accepts a CONNECT, and tells what this broker allows.
@@ -118,12 +120,12 @@ impl Broker {
         }
     }
 
-    fn begin_session(&mut self, client: ByteString) -> Result<SessionId, Fault> {
+    fn begin_session(&mut self, client: &ByteString) -> Result<SessionId, Fault> {
         if self.sessions.len() >= self.limits.sessions {
             return Err(Fault::NoRoom);
         }
         // A copy of its own: a slice would keep the whole CONNECT for as long as the session.
-        let client = ByteString::from(&*client);
+        let client = ByteString::from(&**client);
         self.last_session += 1;
         let id = SessionId(self.last_session);
         self.clients.insert(client.clone(), id);
