@@ -27,7 +27,7 @@ use baton_drill::{
 use clap::{Args, ValueEnum};
 
 use self::{console::Console, interrupt::Interrupt, story::Story};
-use crate::bench::machine;
+use baton_bench::machine;
 
 /// Why there is no verdict.
 type Failure = Box<dyn Error>;

@@ -1,20 +1,19 @@
 //! The `baton` binary: one file per verb.
 
-mod bench;
 mod broker_sim;
 mod demo;
 mod edge;
 mod flags;
 mod origin;
-mod pause;
 mod sidecar;
 
 use std::process::ExitCode;
 
+use baton_bench::Bench;
 use baton_protocol::session::snapshot;
 use clap::{Parser, Subcommand};
 
-use self::{bench::Bench, flags::Flags};
+use self::flags::Flags;
 
 /// The program, its commit, and what it speaks with others of its kind.
 const VERSION: &str =
@@ -53,6 +52,6 @@ fn main() -> ExitCode {
         Verb::Sidecar(options) => sidecar::run(options),
         Verb::BrokerSim(options) => broker_sim::run(options),
         Verb::Demo(options) => demo::run(&options),
-        Verb::Bench(bench) => bench::run(bench),
+        Verb::Bench(bench) => baton_bench::run(bench, VERSION),
     }
 }

@@ -14,6 +14,7 @@
 //! | [`proc`], [`residue`] | what a process costs, and what it keeps |
 //! | [`mqtt`], [`stamp`] | packets, and what each message says about itself |
 //! | [`sys`] | what a mosquitto says of itself |
+//! | [`pause`] | time, for whoever directs |
 //! | [`stage`] | a thread on which users play while a test directs them |
 //!
 //! ```no_run
@@ -42,6 +43,7 @@ pub mod client;
 pub mod ledger;
 pub mod load;
 pub mod mqtt;
+pub mod pause;
 pub mod proc;
 pub mod proxy;
 pub mod residue;

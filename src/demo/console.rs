@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use crate::pause::Watch;
+use baton_drill::pause::Watch;
 
 /// Columns of a line.
 const WIDTH: usize = 100;

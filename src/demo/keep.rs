@@ -4,11 +4,11 @@ use std::{io, time::Duration};
 
 use baton_drill::{
     load::Load,
+    pause::pause,
     tier::{Error, Role, Tier},
 };
 
 use super::{Failure, Options, books::Books, console::Console};
-use crate::pause::pause;
 
 /// Time between two looks at the processes.
 const LOOK: Duration = Duration::from_millis(250);

@@ -4,6 +4,7 @@ use std::{process::ExitStatus, time::Duration};
 
 use baton_drill::{
     load::{Load, Report},
+    pause::{Watch, pause},
     tier::{Role, Tier},
 };
 
@@ -13,7 +14,6 @@ use super::{
     console::{Console, grouped},
     verdict::{Event, Kind, Verdict},
 };
-use crate::pause::{Watch, pause};
 
 /// Time for the slowest step; it takes two or three seconds.
 const PATIENCE: Duration = Duration::from_secs(30);

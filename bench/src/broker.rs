@@ -5,13 +5,13 @@ use std::{error::Error, time::Duration};
 use baton_drill::{
     load::{Load, Plan, Shape, Tempo},
     mqtt::Qos,
+    pause::{Watch, pause},
     proc::Usage,
     tier::{Broker, Layout, Tier},
 };
 use clap::Args;
 
 use super::{Figures, figure::Figure, machine};
-use crate::pause::{Watch, pause};
 
 /// Of mosquitto's messages a second.
 const TARGET: f64 = 1.0;
@@ -28,7 +28,7 @@ const KEEP_ALIVE: u16 = 10;
 const KIB: f64 = 1024.0;
 
 #[derive(Args, Debug)]
-pub(crate) struct Options {
+pub struct Options {
     /// Numbers of publishers, each of whom has a subscriber of its own
     #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000])]
     pairs: Vec<u32>,

@@ -9,12 +9,14 @@ mod visitors;
 
 use std::time::Duration;
 
-use baton_drill::tier::{Broker, Layout, Role, Tier};
+use baton_drill::{
+    pause::pause,
+    tier::{Broker, Layout, Role, Tier},
+};
 use clap::Args;
 
 use self::{echo::Echo, resident::Resident, visitors::Visitors};
 use super::{Figures, figure::Figure, machine};
-use crate::pause::pause;
 
 /// What is measured: the role, its process, and KiB that a session may cost it.
 const TARGETS: [(&str, &str, f64); 3] =
@@ -24,7 +26,7 @@ const CARRIED: usize = 64 * 1024;
 const KIB: f64 = 1024.0;
 
 #[derive(Args, Debug)]
-pub(crate) struct Options {
+pub struct Options {
     /// Sessions at the first measurement
     #[arg(long, default_value_t = 2_000)]
     few: u32,

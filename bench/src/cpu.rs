@@ -10,6 +10,7 @@ use std::{error::Error, time::Duration};
 use baton_drill::{
     load::{Load, Plan, Shape, Tempo},
     mqtt::Qos,
+    pause::{Watch, pause},
     proc::Usage,
     tier::{Layout, Tier},
 };
@@ -17,7 +18,6 @@ use clap::Args;
 
 use self::haproxy::Haproxy;
 use super::{Figures, figure::Figure, machine};
-use crate::pause::{Watch, pause};
 
 /// Of HAProxy's processor time per message.
 const TARGET: f64 = 0.6;
@@ -31,7 +31,7 @@ const WARM: Duration = Duration::from_secs(1);
 const SOURCES: u8 = 4;
 
 #[derive(Args, Debug)]
-pub(crate) struct Options {
+pub struct Options {
     /// Publishers, each with a subscriber of its own
     #[arg(long, default_value_t = 1_000)]
     pairs: u32,

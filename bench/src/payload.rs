@@ -6,13 +6,13 @@ use std::{error::Error, net::SocketAddr, time::Duration};
 use baton_drill::{
     load::{Load, Plan, Shape, Tempo},
     mqtt::Qos,
+    pause::Watch,
     proxy::Proxy,
     tier::{Layout, Tier},
 };
 use clap::Args;
 
 use super::{Figures, figure::Figure, machine};
-use crate::pause::Watch;
 
 /// Bytes of a payload.
 const PAYLOAD: usize = 1 << 20;
@@ -26,7 +26,7 @@ const TARGET: f64 = 4.0;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Args, Debug)]
-pub(crate) struct Options {
+pub struct Options {
     /// Sessions at once
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     sessions: u32,

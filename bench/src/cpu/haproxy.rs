@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::pause::{Watch, pause};
+use baton_drill::pause::{Watch, pause};
 
 /// Time until it listens.
 const PATIENCE: Duration = Duration::from_secs(10);

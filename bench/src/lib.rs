@@ -8,7 +8,7 @@ mod chaos;
 mod cpu;
 mod endurance;
 mod figure;
-pub(crate) mod machine;
+pub mod machine;
 mod memory;
 mod moves;
 mod payload;
@@ -25,7 +25,7 @@ type Figures = Result<Vec<Figure>, Box<dyn Error>>;
 
 /// Which bench.
 #[derive(Subcommand, Debug)]
-pub(crate) enum Bench {
+pub enum Bench {
     /// Clients and messages while origins are drained and killed in a row: nothing may be lost, nobody dropped
     Endurance(endurance::Options),
     /// Every kind of fault by a seeded schedule, several at a time: who is to hold holds
@@ -44,9 +44,9 @@ pub(crate) enum Bench {
     Payload(payload::Options),
 }
 
-/// Runs a bench: 0 if every figure is met, else 1.
-pub(crate) fn run(bench: Bench) -> ExitCode {
-    let figures = machine::prepare().map_err(Into::into).and_then(|()| match bench {
+/// Runs a bench of the program that calls itself `version`: 0 if every figure is met, else 1.
+pub fn run(bench: Bench, version: &str) -> ExitCode {
+    let figures = machine::prepare(version).map_err(Into::into).and_then(|()| match bench {
         Bench::Endurance(options) => endurance::run(&options),
         Bench::Chaos(options) => chaos::run(&options),
         Bench::Moves(options) => moves::run(&options),

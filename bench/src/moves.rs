@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use baton_drill::{
     load::{Load, Plan, Tempo},
+    pause::Watch,
     tier::{Layout, Role, Samples, Tier},
 };
 use clap::Args;
 
 use super::{Figures, figure::Figure, machine};
-use crate::pause::Watch;
 
 /// Seconds in which all must be moved.
 const TARGET: f64 = 5.0;
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const SOURCES: u8 = 8;
 
 #[derive(Args, Debug)]
-pub(crate) struct Options {
+pub struct Options {
     /// Tunnels on the origin that leaves
     #[arg(long, default_value_t = 10_000)]
     tunnels: u32,

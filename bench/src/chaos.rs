@@ -11,7 +11,7 @@ use super::{Figures, figure::Figure, machine};
 const SECONDS_PER_HIT: f64 = 30.0;
 
 #[derive(Args, Debug)]
-pub(crate) struct Options {
+pub struct Options {
     /// Number from which all that goes wrong follows
     #[arg(long, default_value_t = 1)]
     seed: u64,

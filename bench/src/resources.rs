@@ -10,7 +10,7 @@ use super::{Figures, figure::Figure, machine};
 const KEPT: f64 = 64.0;
 
 #[derive(Args, Debug)]
-pub(crate) struct Options {
+pub struct Options {
     /// Connections that clients make, half of which end without a word
     #[arg(long, default_value_t = 100_000)]
     connects: u32,

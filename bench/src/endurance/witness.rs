@@ -8,7 +8,7 @@ use baton_drill::{
     tier::Tier,
 };
 
-use crate::bench::figure::Figure;
+use crate::figure::Figure;
 
 /// Time for an update, which comes every other second, and for what it is to show.
 const PATIENCE: Duration = Duration::from_secs(60);

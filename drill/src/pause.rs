@@ -1,4 +1,4 @@
-//! Real time, which a bench and a demo are about: the one place here that sleeps or asks a clock.
+//! Real time, which a measurement and a demo are about: for the thread that directs, which sleeps and asks the clock here only.
 
 use std::{
     thread,
@@ -7,28 +7,28 @@ use std::{
 
 /// Lets time pass, because what is shown or measured is over a time.
 #[expect(clippy::disallowed_methods, reason = "this thread directs; no session lives on it")]
-pub(crate) fn pause(time: Duration) {
+pub fn pause(time: Duration) {
     thread::sleep(time);
 }
 
 /// Time since a moment.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Watch(Instant);
+pub struct Watch(Instant);
 
 impl Watch {
     /// From now.
     #[expect(clippy::disallowed_methods, reason = "processes are measured, and they live by the real clock")]
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Self(Instant::now())
     }
 
     /// Until now.
-    pub(crate) fn elapsed(&self) -> Duration {
+    pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
 
     /// Until now, in seconds.
-    pub(crate) fn seconds(&self) -> f64 {
+    pub fn seconds(&self) -> f64 {
         self.elapsed().as_secs_f64()
     }
 }

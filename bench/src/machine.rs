@@ -5,18 +5,21 @@ use std::{fs, io, thread};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the limit of open files as far as it goes: every client is a socket of this process. Returns it, if any.
-pub(crate) fn raise_open_files() -> io::Result<Option<u64>> {
+///
+/// # Errors
+/// The kernel refuses.
+pub fn raise_open_files() -> io::Result<Option<u64>> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
     Ok(maximum)
 }
 
 /// Says on what it runs, and raises the limit of open files.
-pub(super) fn prepare() -> io::Result<()> {
+pub(crate) fn prepare(version: &str) -> io::Result<()> {
     let maximum = raise_open_files()?;
     let cores = thread::available_parallelism()?;
     let open_files = maximum.map_or_else(|| "any number of".to_owned(), |files| files.to_string());
-    println!("baton {}", crate::VERSION);
+    println!("baton {version}");
     println!("machine: {cores} cores ({}), Linux {}", model(), line("/proc/sys/kernel/osrelease"));
     println!("         load average {}, {open_files} open files a process", line("/proc/loadavg"));
     if cfg!(debug_assertions) {
@@ -26,7 +29,10 @@ pub(super) fn prepare() -> io::Result<()> {
 }
 
 /// The program that the tier's processes run: this one.
-pub(crate) fn program() -> io::Result<std::path::PathBuf> {
+///
+/// # Errors
+/// The kernel doesn't tell.
+pub fn program() -> io::Result<std::path::PathBuf> {
     std::env::current_exe()
 }
 

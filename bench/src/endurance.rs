@@ -7,13 +7,13 @@ use std::{error::Error, time::Duration};
 use baton_drill::{
     ledger::Verdict,
     load::{Load, Plan, Tempo},
+    pause::{Watch, pause},
     tier::{Broker, Layout, Role, Tier},
 };
 use clap::{Args, ValueEnum};
 
 use self::witness::Witness;
 use super::{Figures, figure::Figure, machine};
-use crate::pause::{Watch, pause};
 
 /// Time for the slowest step: connecting all clients, or recovering from a fault.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -26,7 +26,7 @@ const ORIGINS: u16 = 3;
 const HOMES: u16 = 3;
 
 #[derive(Args, Debug)]
-pub(crate) struct Options {
+pub struct Options {
     /// Clients, which publish to each other in pairs
     #[arg(long, default_value_t = 2_000)]
     clients: u32,
