@@ -12,13 +12,19 @@ pub mod machine;
 mod memory;
 mod moves;
 mod payload;
+mod relay;
 mod resources;
+mod sink;
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, io, net::SocketAddr, process::ExitCode};
 
 use clap::Subcommand;
+use tokio::net::{TcpListener, TcpSocket};
 
 use self::figure::Figure;
+
+/// Connections that may wait for `accept`.
+const BACKLOG: u32 = 4_096;
 
 /// What a bench comes to: its figures, or why there are none.
 type Figures = Result<Vec<Figure>, Box<dyn Error>>;
@@ -42,10 +48,52 @@ pub enum Bench {
     Resources(resources::Options),
     /// How fast large payloads pass over a long way, with the window that a session has
     Payload(payload::Options),
+    /// Be the broker behind the stacks that are compared
+    #[command(hide = true)]
+    Sink {
+        /// Where
+        listen: SocketAddr,
+    },
+    /// Be the plain relay that is compared
+    #[command(hide = true)]
+    Relay {
+        /// Where
+        listen: SocketAddr,
+        /// The next hop
+        to: SocketAddr,
+        /// Threads
+        threads: u8,
+    },
+}
+
+/// Listens, with a backlog for a herd; `shared`: several threads have this address.
+fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(shared)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Runs a bench of the program that calls itself `version`: 0 if every figure is met, else 1.
 pub fn run(bench: Bench, version: &str) -> ExitCode {
+    let served = match bench {
+        Bench::Sink { listen } => machine::raise_open_files().and_then(|_| sink::run(listen)),
+        Bench::Relay { listen, to, threads } => {
+            machine::raise_open_files().and_then(|_| relay::run(listen, to, threads))
+        }
+        bench => return measure(bench, version),
+    };
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("baton bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(bench: Bench, version: &str) -> ExitCode {
     let figures = machine::prepare(version).map_err(Into::into).and_then(|()| match bench {
         Bench::Endurance(options) => endurance::run(&options),
         Bench::Chaos(options) => chaos::run(&options),
@@ -55,6 +103,7 @@ pub fn run(bench: Bench, version: &str) -> ExitCode {
         Bench::Broker(options) => broker::run(&options),
         Bench::Resources(options) => resources::run(&options),
         Bench::Payload(options) => payload::run(&options),
+        Bench::Sink { .. } | Bench::Relay { .. } => unreachable!("these serve"),
     });
     match figures {
         Ok(figures) => {
