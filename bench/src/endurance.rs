@@ -120,7 +120,7 @@ fn herd(tier: &Tier, clients: u32, rate: u32) -> Result<Load, Box<dyn Error>> {
     load.publish();
     load.received(2 * u64::from(rate), PATIENCE)?;
     // What was before the first fault isn't its latency.
-    let _ = load.take_latency();
+    let _ = load.take_window();
     Ok(load)
 }
 
@@ -207,7 +207,7 @@ impl Course {
         println!(
             "{at:8.1} s  {:5}  {origin:8}  {tunnels:7}  {planned:7}  {broken:6}  {recovered:7.2} s  {}, {} dropped",
             fault.word(),
-            self.load.take_latency(),
+            self.load.take_window().latency,
             self.load.progress().counts.dropped,
         );
         Ok(())

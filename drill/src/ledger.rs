@@ -15,13 +15,13 @@ use crate::{
 
 mod arrivals;
 mod verdict;
+mod window;
 
 pub use arrivals::GAPS;
 use arrivals::{Arrival, Arrivals};
-pub use verdict::{Latency, Tally, Verdict};
-
-/// Microseconds of the longest latency that is told apart from longer ones: ten minutes.
-const LATENCY_MAX: u64 = 600_000_000;
+pub use verdict::{Tally, Verdict};
+use window::{Open, histogram};
+pub use window::{Spread, TICK, Window};
 
 /// Microseconds without a message after which a receiver's wait is a gap: many times the pace of any load that asks.
 const GAP: u64 = 500_000;
@@ -64,12 +64,11 @@ pub struct Ledger {
     strays: u64,
     first_fault: Option<String>,
     ended: BTreeMap<u32, Dropped>,
-    heard: HashMap<u32, u64>,
     gaps: Vec<Gap>,
     gaps_kept: usize,
     gaps_beyond: u64,
     latency: Histogram<u64>,
-    window: Histogram<u64>,
+    window: Open,
     totals: Totals,
 }
 
@@ -88,7 +87,6 @@ pub struct Totals {
 
 impl Default for Ledger {
     fn default() -> Self {
-        let histogram = || Histogram::new_with_bounds(1, LATENCY_MAX, 3).expect("constant, legal bounds");
         Self {
             receivers: BTreeMap::new(),
             sent: HashMap::new(),
@@ -96,12 +94,11 @@ impl Default for Ledger {
             strays: 0,
             first_fault: None,
             ended: BTreeMap::new(),
-            heard: HashMap::new(),
             gaps: Vec::new(),
             gaps_kept: GAPS_KEPT,
             gaps_beyond: 0,
             latency: histogram(),
-            window: histogram(),
+            window: Open::default(),
             totals: Totals::default(),
         }
     }
@@ -147,7 +144,7 @@ impl Ledger {
         }
         let latency = now.saturating_sub(sent);
         self.latency.saturating_record(latency);
-        self.window.saturating_record(latency);
+        self.window.took(latency);
         match self.arrivals.entry((receiver, stream)).or_default().take(sequence) {
             Arrival::Next => Some(stamp),
             Arrival::AfterGap(from) => {
@@ -169,8 +166,8 @@ impl Ledger {
     }
 
     fn hear(&mut self, receiver: u32, now: u64) {
-        let from = self.heard.insert(receiver, now).unwrap_or(now);
-        if now.saturating_sub(from) < GAP {
+        let (from, waited) = self.window.hear(receiver, now);
+        if waited < GAP {
             return;
         }
         if self.gaps.len() < self.gaps_kept {
@@ -180,10 +177,20 @@ impl Ledger {
         }
     }
 
+    /// A message goes out, so many microseconds after it was due.
+    pub fn was_late(&mut self, lateness: u64) {
+        self.window.was_late(lateness);
+    }
+
+    /// A client is connected and subscribed, after so many microseconds.
+    pub fn joined(&mut self, took: u64) {
+        self.window.joined(took);
+    }
+
     /// Client `client` lost its connection at `now` in the way that `how` names.
     pub fn dropped(&mut self, client: u32, how: &'static str, now: u64) {
         self.totals.dropped += 1;
-        self.heard.remove(&client);
+        self.window.forget(client);
         self.ended.insert(client, Dropped { how, at: now });
         self.fault(|| format!("client {client} was dropped: {how}"));
     }
@@ -217,11 +224,9 @@ impl Ledger {
         self.tallies(true).iter().all(|t| t.lost == 0 && t.unacknowledged == 0)
     }
 
-    /// Latency since the last call.
-    pub fn take_window(&mut self) -> Latency {
-        let latency = Latency::of(&self.window);
-        self.window.reset();
-        latency
+    /// What has happened since the last call.
+    pub fn take_window(&mut self, now: u64) -> Window {
+        self.window.take(now)
     }
 
     /// The judgement of `clients` clients as things stand: call it when the load is over.
@@ -246,7 +251,7 @@ impl Ledger {
             drops,
             tallies: self.tallies(survivors),
             strays: self.strays,
-            latency: Latency::of(&self.latency),
+            latency: Spread::of(&self.latency),
             first_fault,
         }
     }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::{
     client::{Board, Client, Counts, Options, Pace, Publishing, State},
-    ledger::{Dropped, Gap, Latency, Ledger, Totals, Verdict},
+    ledger::{Dropped, Gap, Ledger, Totals, Verdict, Window},
     mqtt::{Qos, encode::Will},
     stage::Stage,
 };
@@ -373,9 +373,12 @@ impl Load {
         self.stage.call(|cast| async move { cast.board.zero() })
     }
 
-    /// Latency since this was last asked.
-    pub fn take_latency(&self) -> Latency {
-        self.stage.call(|cast| async move { cast.board.with_ledger(|ledger| ledger.take_window()) })
+    /// What has happened since this was last asked.
+    pub fn take_window(&self) -> Window {
+        self.stage.call(|cast| async move {
+            let now = cast.board.now();
+            cast.board.with_ledger(|ledger| ledger.take_window(now))
+        })
     }
 
     /// The first thing that went wrong so far.

@@ -38,7 +38,7 @@ fn pairs_at_a_rate_are_clean() {
     load.ready(PATIENCE).unwrap();
     load.publish();
     load.received(2_000, PATIENCE).unwrap();
-    assert!(load.take_latency().count > 0);
+    assert!(load.take_window().latency.count > 0);
     let report = load.finish(PATIENCE);
     assert!(report.verdict.is_clean(), "{report}");
     assert!(report.verdict.tallies.iter().all(|tally| tally.received >= 500), "{report}");

@@ -98,7 +98,7 @@ impl Story<'_> {
 
     fn before(&self, tunnels: u64) -> Result<Before, Failure> {
         // What was before isn't this event's latency.
-        let _ = self.load.take_latency();
+        let _ = self.load.take_window();
         let dropped = self.load.progress().totals.dropped;
         Ok(Before { books: Books::take(self.tier)?, tunnels, dropped, watch: Watch::start() })
     }
@@ -165,7 +165,7 @@ impl Story<'_> {
     }
 
     fn meanwhile(&self, what: &str) -> Result<(), Failure> {
-        let latency = self.load.take_latency();
+        let latency = self.load.take_window().latency;
         let totals = self.load.progress().totals;
         let ms = |us: u64| format!("{}.{} ms", us / 1_000, us % 1_000 / 100);
         self.console.seen(&format!(

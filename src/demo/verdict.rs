@@ -119,7 +119,7 @@ impl fmt::Display for Verdict {
 mod tests {
     use std::collections::BTreeMap;
 
-    use baton_drill::ledger::{Latency, Tally};
+    use baton_drill::ledger::{Spread, Tally};
 
     use super::*;
 
@@ -130,7 +130,7 @@ mod tests {
             drops: BTreeMap::new(),
             tallies: [tally; 3],
             strays: 0,
-            latency: Latency::default(),
+            latency: Spread::default(),
             first_fault: None,
         };
         let event = |kind, planned, broken| Event { kind, origin: "origin-1".into(), planned, broken, dropped: 0 };

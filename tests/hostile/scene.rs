@@ -202,10 +202,10 @@ impl Scene {
         let began = now();
         let before = self.look(on);
         let counting: Vec<_> = counts.iter().map(|counted| self.counting(on, *counted)).collect();
-        let _so_far = self.load.take_latency();
+        let _so_far = self.load.take_window();
         let result = make(self);
         self.flows(what);
-        let latency = self.load.take_latency();
+        let latency = self.load.take_window().latency;
         eprintln!("{what} on {on}: {latency}; {:?} -> {:?}", before.usage, self.usage(on));
         counting.iter().for_each(|counting| counting.is_reached(what));
         for (held, labels, slack) in HELD {

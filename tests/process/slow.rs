@@ -38,9 +38,9 @@ fn slow_pair(play: &Play, keep_alive: u16) -> Load {
 
 /// While somebody doesn't read, everybody else is as fast as ever.
 fn others_are_fast(play: &Play) {
-    let _before = play.load.take_latency();
+    let _before = play.load.take_window();
     play.goes_on();
-    let latency = play.load.take_latency();
+    let latency = play.load.take_window().latency;
     assert!(latency.count > 0 && latency.p99 < FAST, "{latency}");
 }
 

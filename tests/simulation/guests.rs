@@ -284,7 +284,7 @@ async fn converse<S: Stream>(mut stream: S, guest: &Guest, guests: &Guests, opti
             () = sleep_until(due) => {
                 due = Instant::now() + interval;
                 if guests.publishing.get() && guests.is_heard(guest.number) && dialogue.may_publish() {
-                    dialogue.publish(Instant::now(), &mut out);
+                    dialogue.publish(Instant::now(), Instant::now(), &mut out);
                 }
             }
         }

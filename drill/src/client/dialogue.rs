@@ -208,14 +208,18 @@ impl Dialogue {
         (topic, &self.names[at], qos)
     }
 
-    /// Publishes the next message of the round, which was due at `due`.
-    pub fn publish(&mut self, due: Instant, out: &mut BytesMut) {
+    /// Publishes the next message of the round, which was due at `due`, now.
+    pub fn publish(&mut self, due: Instant, now: Instant, out: &mut BytesMut) {
         let Some(publishing) = &self.options.publishing else { return };
         let (topic, name, qos) = self.next(publishing);
         let stream = Stream { publisher: self.options.number, topic, qos };
         let id = if qos == Qos::AtMostOnce { 0 } else { self.free_id() };
-        let sequence = self.board.with_ledger(|ledger| ledger.sent(stream));
-        let stamp = Stamp { stream, sequence, sent: self.board.micros(due) };
+        let sent = self.board.micros(due);
+        let sequence = self.board.with_ledger(|ledger| {
+            ledger.was_late(self.board.micros(now).saturating_sub(sent));
+            ledger.sent(stream)
+        });
+        let stamp = Stamp { stream, sequence, sent };
         let length = publishing.payload;
         encode::publish(name, qos, id, length, |out| stamp.write(length, out), out);
         if id != 0 {
@@ -269,7 +273,7 @@ mod tests {
     #[test]
     fn qos_2_is_acknowledged_by_pubcomp_only() {
         let (mut dialogue, board, mut out) = publisher(&[Qos::ExactlyOnce], 1);
-        dialogue.publish(Instant::now(), &mut out);
+        dialogue.publish(Instant::now(), Instant::now(), &mut out);
         assert!(!dialogue.may_publish());
         out.clear();
         dialogue.handle(Packet::PubRec(2), Instant::now(), &mut out).unwrap();
@@ -283,8 +287,8 @@ mod tests {
     #[test]
     fn acknowledgements_of_nothing_are_strays() {
         let (mut dialogue, board, mut out) = publisher(&[Qos::AtLeastOnce, Qos::ExactlyOnce], 9);
-        dialogue.publish(Instant::now(), &mut out);
-        dialogue.publish(Instant::now(), &mut out);
+        dialogue.publish(Instant::now(), Instant::now(), &mut out);
+        dialogue.publish(Instant::now(), Instant::now(), &mut out);
         let wrong = [
             Packet::PubAck(3),
             Packet::PubRec(2),
@@ -303,9 +307,9 @@ mod tests {
     #[test]
     fn a_closed_loop_waits_for_receipts_not_for_acknowledgements() {
         let (mut dialogue, board, mut out) = publisher(&[Qos::AtMostOnce], 1);
-        dialogue.publish(Instant::now(), &mut out);
+        dialogue.publish(Instant::now(), Instant::now(), &mut out);
         assert!(dialogue.may_publish());
-        dialogue.publish(Instant::now(), &mut out);
+        dialogue.publish(Instant::now(), Instant::now(), &mut out);
         assert!(!dialogue.may_publish());
         board.gate(0).receipts.set(1);
         assert!(dialogue.may_publish());
@@ -314,10 +318,10 @@ mod tests {
     #[test]
     fn packet_ids_wrap_around_those_in_use() {
         let (mut dialogue, _board, mut out) = publisher(&[Qos::AtLeastOnce], 9);
-        dialogue.publish(Instant::now(), &mut out);
+        dialogue.publish(Instant::now(), Instant::now(), &mut out);
         assert!(dialogue.flights.contains_key(&2));
         dialogue.last_id = u16::MAX;
-        dialogue.publish(Instant::now(), &mut out);
+        dialogue.publish(Instant::now(), Instant::now(), &mut out);
         assert!(dialogue.flights.contains_key(&3));
     }
 
@@ -342,7 +346,7 @@ mod tests {
         let (mut dialogue, board, mut out) = publisher(&[Qos::ExactlyOnce], 1);
         let now = Instant::now();
         board.with_ledger(|ledger| ledger.expect(0, 0));
-        dialogue.publish(now, &mut out);
+        dialogue.publish(now, now, &mut out);
         let payload = out.split_off(out.len() - 64);
         out.clear();
         let publish =

@@ -24,8 +24,9 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(mut options: Options, orders: Rc<Orders>, board: Rc<Board>) {
     loop {
+        let begun = Instant::now();
         let end = match connect(&options).await {
-            Ok(stream) => Line::new(stream, options.clone(), &orders, &board).converse().await,
+            Ok(stream) => Line::new(stream, begun, options.clone(), &orders, &board).converse().await,
             Err(end) => end,
         };
         if end != End::Left {
@@ -70,6 +71,8 @@ struct Line<'a> {
     input: BytesMut,
     /// What the socket hasn't taken yet.
     out: BytesMut,
+    /// When connecting began, until it is ready.
+    begun: Option<Instant>,
     /// When the CONNACK must be there.
     patience: Instant,
     /// How writing failed, which the kernel reports once only.
@@ -79,7 +82,7 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn new(stream: TcpStream, options: Options, orders: &'a Orders, board: &'a Rc<Board>) -> Self {
+    fn new(stream: TcpStream, begun: Instant, options: Options, orders: &'a Orders, board: &'a Rc<Board>) -> Self {
         let mut out = BytesMut::new();
         let patience = Instant::now() + options.patience;
         let dialogue = Dialogue::begin(options, Rc::clone(board), &mut out);
@@ -90,6 +93,7 @@ impl<'a> Line<'a> {
             dialogue,
             input: BytesMut::new(),
             out,
+            begun: Some(begun),
             patience,
             unwritable: None,
             ping_due: None,
@@ -108,6 +112,12 @@ impl<'a> Line<'a> {
             }
             if let Err(end) = self.act(Instant::now()).and_then(|()| self.write()) {
                 return end;
+            }
+            if self.dialogue.state() == State::Ready
+                && let Some(begun) = self.begun.take()
+            {
+                let took = self.board.now().saturating_sub(self.board.micros(begun));
+                self.board.with_ledger(|ledger| ledger.joined(took));
             }
             self.orders.enter(self.dialogue.state(), self.board);
             let interest = self.interest();
@@ -152,7 +162,7 @@ impl<'a> Line<'a> {
         };
         let mut due = self.publish_due.unwrap_or(first);
         while due <= now && self.may_publish() {
-            self.dialogue.publish(due, &mut self.out);
+            self.dialogue.publish(due, now, &mut self.out);
             match pace {
                 Pace::Every { interval, .. } => due += interval,
                 Pace::Closed { .. } => due = now,

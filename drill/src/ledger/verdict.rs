@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use hdrhistogram::Histogram;
+use super::Spread;
 
 /// One quality of service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,40 +21,6 @@ pub struct Tally {
     pub unacknowledged: u64,
 }
 
-/// Time from a message being due until its arrival, in microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Latency {
-    /// Number of messages.
-    pub count: u64,
-    /// Median.
-    pub p50: u64,
-    /// 99th percentile.
-    pub p99: u64,
-    /// 99.9th percentile.
-    pub p999: u64,
-    /// The longest.
-    pub max: u64,
-}
-
-impl Latency {
-    pub(super) fn of(histogram: &Histogram<u64>) -> Self {
-        Self {
-            count: histogram.len(),
-            p50: histogram.value_at_quantile(0.5),
-            p99: histogram.value_at_quantile(0.99),
-            p999: histogram.value_at_quantile(0.999),
-            max: histogram.max(),
-        }
-    }
-}
-
-impl fmt::Display for Latency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = |us: u64| format!("{}.{:02}", us / 1_000, us % 1_000 / 10);
-        write!(f, "p50 {} p99 {} max {} ms", ms(self.p50), ms(self.p99), ms(self.max))
-    }
-}
-
 /// The judgement of a load.
 #[derive(Clone, Debug)]
 pub struct Verdict {
@@ -67,7 +33,7 @@ pub struct Verdict {
     /// Things that came and were for nobody.
     pub strays: u64,
     /// Of every arrival.
-    pub latency: Latency,
+    pub latency: Spread,
     /// The first thing that went wrong, in words.
     pub first_fault: Option<String>,
 }
@@ -130,7 +96,7 @@ mod tests {
             drops: BTreeMap::from([("closed", 2), ("reset", 1)]),
             tallies: [tally, Tally::default(), tally],
             strays: 0,
-            latency: Latency { count: 6, p50: 1_234, p99: 20_000, p999: 20_000, max: 1_000_050 },
+            latency: Spread { count: 6, p50: 1_234, p99: 20_000, p999: 20_000, max: 1_000_050 },
             first_fault: Some("client 3 was dropped: reset".into()),
         };
         assert_eq!(
