@@ -1,5 +1,8 @@
 //! PUBLISH and its acknowledgements (3.3 to 3.7, 4.3).
 
+use std::num::NonZeroU16;
+
+use baton_broker_sim::broker::ConnId;
 use rmqtt_codec::{
     types::Publish,
     v5::{Connect, Packet, PublishAck, PublishAck2Reason, PublishAckReason},
@@ -63,6 +66,7 @@ fn exactly_once() {
     desk.publish(conn, "t", "a", Q2);
     desk.publish(conn, "t", "a", Q2);
     assert_eq!(desk.heard(listener), ["t a 0"]);
+    assert_eq!(desk.got(conn), [pubrec(9), pubrec(9)]);
     desk.send(conn, pubrel(9));
     desk.publish(conn, "t", "b", Q2);
     assert_eq!(desk.heard(listener), ["t b 0"]);
@@ -102,7 +106,9 @@ fn delivery_of_qos_2() {
     assert_eq!(desk.heard(listener), ["t x 2"]);
     desk.send(listener, pubrec(1));
     assert_eq!(desk.got(listener), [pubrel(1)]);
-    desk.send(listener, pubrec(1));
+    let reason_code = PublishAckReason::NoMatchingSubscribers;
+    let again = PublishAck { packet_id: 1.try_into().unwrap(), reason_code, ..PublishAck::default() };
+    desk.send(listener, Packet::PublishReceived(again));
     assert_eq!(desk.got(listener), [pubrel(1)], "a receipt that comes again is answered again");
     desk.send(listener, pubcomp(1));
     assert_eq!(desk.broker.backlog("l"), Some(0));
@@ -165,28 +171,62 @@ fn receive_maximum() {
     assert_eq!(desk.heard(listener), ["t d 1"]);
 }
 
-/// 4.6: messages of one publisher, topic and QoS arrive in order, also across the queue.
+/// 3.3.4-9: a message of QoS 2 has its place until its PUBCOMP, or a PUBREC that refuses it.
+#[test]
+fn receive_maximum_of_qos_2() {
+    let mut desk = Desk::new();
+    let listener = desk.join_with(Connect { receive_max: 1.try_into().ok(), ..clean("l") }).0;
+    desk.subscribe(listener, &["t"], Q2);
+    let publisher = desk.join("p");
+    for (id, payload) in [(1, "a"), (2, "b"), (3, "c")] {
+        desk.send(publisher, message("t", payload, Q2, |p| p.packet_id = u16::try_into(id).ok()));
+    }
+    assert_eq!(desk.heard(listener), ["t a 2"]);
+    desk.send(listener, pubrec(1));
+    assert_eq!(desk.got(listener), [pubrel(1)]);
+    desk.send(listener, pubcomp(1));
+    assert_eq!(desk.heard(listener), ["t b 2"]);
+    let reason_code = PublishAckReason::QuotaExceeded;
+    let refusal = PublishAck { packet_id: 2.try_into().unwrap(), reason_code, ..PublishAck::default() };
+    desk.send(listener, Packet::PublishReceived(refusal));
+    assert_eq!(desk.heard(listener), ["t c 2"]);
+}
+
+/// 4.6: all messages of one publisher, topic and QoS arrive in order, those that waited for the client too.
 #[test]
 fn order() {
-    for qos in [Q1, Q2] {
+    for qos in [Q0, Q1, Q2] {
         let mut desk = Desk::new();
         let listener = desk.join_with(Connect { receive_max: 3.try_into().ok(), ..clean("l") }).0;
         desk.subscribe(listener, &["t"], qos);
         let publisher = desk.join("p");
         let mut heard = Vec::new();
-        for n in 0..50_u16 {
-            desk.send(publisher, message("t", &n.to_string(), qos, |p| p.packet_id = (n + 1).try_into().ok()));
-            for Publish { packet_id, payload, .. } in desk.messages(listener) {
-                heard.push(String::from_utf8(payload.to_vec()).unwrap());
-                if n % 3 == 0 {
-                    let id = packet_id.unwrap().get();
-                    desk.send(listener, if qos == Q1 { puback(id) } else { pubrec(id) });
-                    desk.send(listener, pubcomp(id));
-                }
+        for n in 1..=50_u16 {
+            let change = |p: &mut Publish| p.packet_id = p.packet_id.and(n.try_into().ok());
+            desk.send(publisher, message("t", &n.to_string(), qos, change));
+            desk.send(publisher, pubrel(n));
+            if n % 10 == 0 {
+                hear_out(&mut desk, listener, &mut heard);
             }
         }
-        let expected: Vec<_> = (0..heard.len()).map(|n| n.to_string()).collect();
-        assert!(heard == expected && !heard.is_empty(), "{heard:?}");
+        let expected: Vec<_> = (1..=50).map(|n| n.to_string()).collect();
+        assert_eq!(heard, expected, "{qos:?}");
+    }
+}
+
+/// Acknowledges what comes until nothing does.
+fn hear_out(desk: &mut Desk, listener: ConnId, heard: &mut Vec<String>) {
+    loop {
+        let messages = desk.messages(listener);
+        if messages.is_empty() {
+            return;
+        }
+        for Publish { packet_id, payload, qos, .. } in messages {
+            heard.push(String::from_utf8(payload.to_vec()).unwrap());
+            let Some(id) = packet_id.map(NonZeroU16::get) else { continue };
+            desk.send(listener, if qos == Q1 { puback(id) } else { pubrec(id) });
+            desk.send(listener, pubcomp(id));
+        }
     }
 }
 
@@ -267,8 +307,10 @@ fn dup_is_not_passed_on() {
     let conn = desk.join("p");
     desk.send(conn, message("t", "x", Q1, |p| p.dup = true));
     assert_eq!(desk.heard(listener), ["t x 1"]);
-    desk.send(conn, publish("t", "y", Q1));
-    assert_eq!(desk.heard(listener), ["t y 1"], "the same id of QoS 1 is a new message");
+    for dup in [false, true] {
+        desk.send(conn, message("t", "y", Q1, |p| p.dup = dup));
+        assert_eq!(desk.heard(listener), ["t y 1"], "4.3.2-5: the same id of QoS 1 is a new message");
+    }
 }
 
 /// 3.3.2-12: every alias up to the maximum that the CONNACK tells.
