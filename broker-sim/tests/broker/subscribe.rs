@@ -1,8 +1,8 @@
 //! SUBSCRIBE and UNSUBSCRIBE (3.8 to 3.11), filters and shared subscriptions (4.7, 4.8).
 
-use rmqtt_codec::v5::{SubscribeAckReason, SubscriptionOptions};
+use rmqtt_codec::v5::{Connect, Packet, Subscribe, SubscribeAckReason, SubscriptionOptions};
 
-use crate::desk::{Desk, HOUR, Q0, Q1, Q2, clean, lasting, puback};
+use crate::desk::{Desk, HOUR, Q0, Q1, Q2, clean, lasting, message, puback, pubcomp, pubrec, pubrel};
 
 const PLAIN: SubscriptionOptions = SubscriptionOptions {
     qos: Q1,
@@ -16,10 +16,11 @@ const PLAIN: SubscriptionOptions = SubscriptionOptions {
 fn codes() {
     let mut desk = Desk::new();
     let conn = desk.join("c");
-    let filters = ["a/#", "a/#/b", "$share/g/a", "$share/g", ""];
+    let filters = ["a/#", "a+", "$share/g/a", "$share/g", ""];
     let codes = desk.subscribe_with(conn, &filters, PLAIN, None);
     use SubscribeAckReason::{GrantedQos1 as Yes, TopicFilterInvalid as No};
     assert_eq!(codes, [Yes, No, Yes, No, No]);
+    assert_eq!(desk.got(conn), [], "one SUBACK");
     assert_eq!(desk.closed(conn), None);
 }
 
@@ -47,6 +48,50 @@ fn replaced() {
     assert_eq!(desk.heard(conn), ["t x 0"]);
 }
 
+/// 3.8.4-4 (3.1.1: 3.8.4-3): what waits when a subscription is replaced isn't lost, and comes as it would have come.
+#[test]
+fn replacing_loses_nothing() {
+    let mut desk = Desk::new();
+    let conn = desk.join_with(Connect { receive_max: 1.try_into().ok(), ..clean("c") }).0;
+    desk.subscribe(conn, &["t"], Q1);
+    let publisher = desk.join("p");
+    desk.send(publisher, message("t", "kept", Q1, |p| p.retain = true));
+    desk.publish(publisher, "t", "waits", Q1);
+    desk.subscribe(conn, &["t"], Q2);
+    desk.publish(publisher, "t", "later", Q1);
+    let mut heard = Vec::new();
+    for id in 1..=5 {
+        heard.extend(desk.heard(conn));
+        desk.send(conn, puback(id));
+    }
+    assert_eq!(heard, ["t kept 1", "t waits 1", "t kept 1 retain", "t later 1"]);
+}
+
+/// 3.8.4-5: several filters are as many subscriptions, one after the other.
+#[test]
+fn several_at_once() {
+    let mut desk = Desk::new();
+    let conn = desk.join("c");
+    let topic_filters = [("a", Q1), ("b", Q2), ("a", Q0)]
+        .map(|(filter, qos)| (filter.into(), SubscriptionOptions { qos, ..PLAIN }))
+        .to_vec();
+    let packet_id = 5.try_into().unwrap();
+    desk.send(conn, Packet::Subscribe(Subscribe { packet_id, id: None, user_properties: Vec::new(), topic_filters }));
+    match desk.got(conn).as_slice() {
+        [Packet::SubscribeAck(ack)] => {
+            use SubscribeAckReason::{GrantedQos0, GrantedQos1, GrantedQos2};
+            assert_eq!((ack.packet_id, &*ack.status), (packet_id, &[GrantedQos1, GrantedQos2, GrantedQos0][..]));
+        }
+        other => panic!("{other:?}"),
+    }
+    let publisher = desk.join("p");
+    for topic in ["a", "b"] {
+        desk.publish(publisher, topic, "x", Q2);
+        desk.send(publisher, pubrel(9));
+    }
+    assert_eq!(desk.heard(conn), ["a x 0", "b x 2"]);
+}
+
 /// 3.3.4-3: the ids of all subscriptions that match.
 #[test]
 fn subscription_ids() {
@@ -60,7 +105,7 @@ fn subscription_ids() {
     desk.publish(publisher, "b", "y", Q0);
     let heard = desk.heard(conn);
     assert!(["a/b x 0 #3 #400", "a/b x 0 #400 #3"].contains(&&*heard[0]), "{heard:?}");
-    assert_eq!(heard[1], "b y 0");
+    assert_eq!(&heard[1..], ["b y 0"]);
 }
 
 /// 3.8.3.1: No Local keeps a client's own messages from it, and only those.
@@ -79,16 +124,34 @@ fn no_local() {
 #[test]
 fn unsubscribe() {
     let mut desk = Desk::new();
-    let conn = desk.listener("c", &["a", "$share/g/b"], Q1);
+    let conn = desk.listener("c", &["a", "$share/g/b"], Q2);
     let publisher = desk.join("p");
     desk.publish(publisher, "a", "1", Q1);
-    assert_eq!(desk.heard(conn), ["a 1 1"]);
+    desk.publish(publisher, "a", "2", Q2);
+    assert_eq!(desk.heard(conn), ["a 1 1", "a 2 2"]);
     assert_eq!(desk.unsubscribe(conn, &["a", "$share/g/b", "never", "bad#"]), [0, 0, 17, 143]);
-    desk.publish(publisher, "a", "2", Q1);
-    desk.publish(publisher, "b", "2", Q1);
+    desk.publish(publisher, "a", "3", Q1);
+    desk.publish(publisher, "b", "3", Q1);
     assert_eq!(desk.got(conn), []);
     desk.send(conn, puback(1));
+    desk.send(conn, pubrec(2));
+    assert_eq!(desk.got(conn), [pubrel(2)]);
+    desk.send(conn, pubcomp(2));
     assert_eq!(desk.broker.backlog("c"), Some(0));
+}
+
+/// 3.10.4-1: what a filter matches isn't what deletes it, only the same letters do.
+#[test]
+fn unsubscribe_letter_by_letter() {
+    let mut desk = Desk::new();
+    let conn = desk.listener("c", &["a/+"], Q0);
+    let publisher = desk.join("p");
+    assert_eq!(desk.unsubscribe(conn, &["a/b", "a/#", "#", "A/+", "$share/g/a/+"]), [17; 5]);
+    desk.publish(publisher, "a/b", "x", Q0);
+    assert_eq!(desk.heard(conn), ["a/b x 0"]);
+    assert_eq!(desk.unsubscribe(conn, &["a/+"]), [0]);
+    desk.publish(publisher, "a/b", "x", Q0);
+    assert_eq!(desk.got(conn), []);
 }
 
 /// 4.7.2-1: wildcards in the first level don't match topics that begin with `$`.
