@@ -3,7 +3,7 @@
 use baton_broker_sim::broker::{ConnId, Fault};
 use rmqtt_codec::v5::{Connect, Disconnect, DisconnectReasonCode, Packet};
 
-use crate::desk::{Desk, Q0, Q1, clean, lasting, with_will};
+use crate::desk::{Desk, HOUR, Q0, Q1, clean, lasting, with_will};
 
 fn watch(desk: &mut Desk) -> ConnId {
     desk.listener("watch", &["will/#"], Q1)
@@ -96,16 +96,40 @@ fn the_session_ends_first() {
     }
 }
 
-/// 3.1.2.7: a will may be retained.
+/// 3.1.2-14, 3.1.2-15: a will is retained if it says so.
 #[test]
 fn retained() {
-    let mut desk = Desk::new();
-    let mut connect = with_will(clean("c"), "will/c", "gone", 0);
-    connect.last_will.as_mut().unwrap().retain = true;
-    let conn = desk.join_with(connect).0;
-    desk.cut(conn);
-    let watch = desk.listener("late", &["will/#"], Q0);
-    assert_eq!(desk.heard(watch), ["will/c gone 0 retain"]);
+    for (retain, expected) in [(true, vec!["will/c gone 0 retain"]), (false, vec![])] {
+        let mut desk = Desk::new();
+        let mut connect = with_will(clean("c"), "will/c", "gone", 0);
+        connect.last_will.as_mut().unwrap().retain = retain;
+        let conn = desk.join_with(connect).0;
+        desk.cut(conn);
+        let watch = desk.listener("late", &["will/#"], Q0);
+        assert_eq!(desk.heard(watch), expected);
+    }
+}
+
+/// 3.1.2-10: a will that was published, or discarded by a DISCONNECT, doesn't stay with the session.
+#[test]
+fn once() {
+    for (leaves, wills) in [(false, 1), (true, 0)] {
+        let mut desk = Desk::new();
+        let watch = watch(&mut desk);
+        let conn = desk.join_with(with_will(lasting("c"), "will/c", "gone", 1)).0;
+        if leaves {
+            desk.leave(conn)
+        } else {
+            desk.cut(conn)
+        }
+        desk.pass(1000);
+        assert_eq!(desk.heard(watch).len(), wills);
+        let (conn, ack) = desk.join_with(lasting("c"));
+        assert!(ack.session_present);
+        desk.cut(conn);
+        desk.pass(1000 * u64::from(HOUR));
+        assert_eq!((desk.broker.backlog("c"), desk.heard(watch)), (None, vec![]), "the session has ended too");
+    }
 }
 
 /// 3.1.2.5: the client itself, kept for later, gets its own will.
