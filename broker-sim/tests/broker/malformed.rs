@@ -90,6 +90,7 @@ const CONNECTS: &[Case] = &[
     ("3.1.1: will QoS, no will [3.1.2-13]", 0x10, b"\0\x04MQTT\x04\x0a\0\x0a\0\x01c", Malformed, None),
     ("3.1.1: will retain, no will [3.1.2-15]", 0x10, b"\0\x04MQTT\x04\x22\0\x0a\0\x01c", Malformed, None),
     ("3.1.1: will flag, no will [3.1.2-9]", 0x10, b"\0\x04MQTT\x04\x06\0\x0a\0\x01c", Malformed, None),
+    ("3.1.1: a will, no will flag [3.1.2-11]", 0x10, b"\0\x04MQTT\x04\x02\0\x0a\0\x01c\0\x01w\0\0", Malformed, None),
     ("3.1.1: a password alone [3.1.2-22]", 0x10, b"\0\x04MQTT\x04\x42\0\x0a\0\x01c\0\x01p", Malformed, None),
     ("3.1.1: password flag, none [3.1.2-21]", 0x10, b"\0\x04MQTT\x04\xc2\0\x0a\0\x01c\0\x01u", Malformed, None),
     ("3.1.1: password, no flag [3.1.2-20]", 0x10, b"\0\x04MQTT\x04\x82\0\x0a\0\x01c\0\x01u\0\x01p", Malformed, None),
@@ -98,6 +99,7 @@ const CONNECTS: &[Case] = &[
     ("3.1.1: user flag, no name [3.1.2-19]", 0x10, b"\0\x04MQTT\x04\x82\0\x0a\0\x01c", Malformed, None),
     ("3.1.1: name, no user flag [3.1.2-18]", 0x10, b"\0\x04MQTT\x04\x02\0\x0a\0\x01c\0\x01u", Malformed, None),
     ("3.1.1: no id, not clean [3.1.3-8]", 0x10, b"\0\x04MQTT\x04\x00\0\x0a\0\0", ClientId, Some(2)),
+    ("3.1.1: no client id [3.1.3-3]", 0x10, b"\0\x04MQTT\x04\x02\0\x0a", Malformed, None),
     ("3.1.1: client id not UTF-8 [3.1.3-4]", 0x10, b"\0\x04MQTT\x04\x02\0\x0a\0\x01\xff", Malformed, None),
     ("3.1.1: client id with U+0000 [1.5.3-2]", 0x10, b"\0\x04MQTT\x04\x02\0\x0a\0\x01\0", Malformed, None),
     ("3.1.1: bytes too many", 0x10, b"\0\x04MQTT\x04\x02\0\x0a\0\x01cx", Malformed, None),
@@ -131,6 +133,7 @@ const OF_5: &[Case] = &[
     ("PUBLISH: response topic not UTF-8 [3.3.2-13]", 0x30, b"\0\x01t\x04\x08\0\x01\xff", Malformed, Some(0x81)),
     ("PUBLISH: content type not UTF-8 [3.3.2-19]", 0x30, b"\0\x01t\x04\x03\0\x01\xff", Malformed, Some(0x81)),
     ("PUBLISH: user property not UTF-8 [1.5.7-1]", 0x30, b"\0\x01t\x06\x26\0\x01\xff\0\0", Malformed, Some(0x81)),
+    ("PUBLISH: its value not UTF-8 [1.5.7-1]", 0x30, b"\0\x01t\x06\x26\0\0\0\x01\xff", Malformed, Some(0x81)),
     ("PUBLISH: a property of CONNECT", 0x30, b"\0\x01t\x05\x11\0\0\0\x01", Malformed, Some(0x81)),
     ("PUBACK: flags [2.1.3-1]", 0x42, b"\0\x01", Malformed, Some(0x81)),
     ("PUBACK: packet id 0", 0x40, b"\0\0", Protocol, Some(0x82)),
@@ -147,6 +150,7 @@ const OF_5: &[Case] = &[
     ("SUBSCRIBE: no filter [3.8.3-2]", 0x82, b"\0\x01\0", Protocol, Some(0x82)),
     ("SUBSCRIBE: filter without options", 0x82, b"\0\x01\0\0\x01a", Malformed, Some(0x81)),
     ("SUBSCRIBE: filter not UTF-8 [3.8.3-1]", 0x82, b"\0\x01\0\0\x01\xff\0", Malformed, Some(0x81)),
+    ("SUBSCRIBE: filter with U+0000 [4.7.3-2]", 0x82, b"\0\x01\0\0\x01\0\0", Malformed, Some(0x81)),
     ("SUBSCRIBE: reserved option bits [3.8.3-5]", 0x82, b"\0\x01\0\0\x01a\x40", Malformed, Some(0x81)),
     ("SUBSCRIBE: QoS 3", 0x82, b"\0\x01\0\0\x01a\x03", Protocol, Some(0x82)),
     ("SUBSCRIBE: retain handling 3", 0x82, b"\0\x01\0\0\x01a\x30", Protocol, Some(0x82)),
@@ -161,6 +165,7 @@ const OF_5: &[Case] = &[
         Some(0x82),
     ),
     ("UNSUBSCRIBE: flags [3.10.1-1]", 0xa0, b"\0\x01\0\0\x01a", Malformed, Some(0x81)),
+    ("UNSUBSCRIBE: packet id 0 [2.2.1-3]", 0xa2, b"\0\0\0\0\x01a", Protocol, Some(0x82)),
     ("UNSUBSCRIBE: no filter [3.10.3-2]", 0xa2, b"\0\x01\0", Protocol, Some(0x82)),
     ("UNSUBSCRIBE: filter not UTF-8 [3.10.3-1]", 0xa2, b"\0\x01\0\0\x01\xff", Malformed, Some(0x81)),
     ("PINGREQ: bytes too many", 0xc0, b"x", Malformed, Some(0x81)),
@@ -196,9 +201,11 @@ const OF_311: &[Case] = &[
     ("SUBSCRIBE: packet id 0 [2.3.1-1]", 0x82, b"\0\0\0\x01a\0", Protocol, None),
     ("SUBSCRIBE: no filter [3.8.3-3]", 0x82, b"\0\x01", Protocol, None),
     ("SUBSCRIBE: filter not UTF-8 [3.8.3-1]", 0x82, b"\0\x01\0\x01\xff\0", Malformed, None),
+    ("SUBSCRIBE: filter with U+0000 [4.7.3-2]", 0x82, b"\0\x01\0\x01\0\0", Malformed, None),
     ("SUBSCRIBE: reserved bits [3.8.3-4]", 0x82, b"\0\x01\0\x01a\x04", Malformed, None),
     ("SUBSCRIBE: QoS 3 [3.8.3-4]", 0x82, b"\0\x01\0\x01a\x03", Protocol, None),
     ("UNSUBSCRIBE: flags [3.10.1-1]", 0xa0, b"\0\x01\0\x01a", Malformed, None),
+    ("UNSUBSCRIBE: packet id 0 [2.3.1-1]", 0xa2, b"\0\0\0\x01a", Protocol, None),
     ("UNSUBSCRIBE: no filter [3.10.3-2]", 0xa2, b"\0\x01", Protocol, None),
     ("UNSUBSCRIBE: filter not UTF-8 [3.10.3-1]", 0xa2, b"\0\x01\0\x01\xff", Malformed, None),
     ("PINGREQ: bytes too many", 0xc0, b"x", Malformed, None),
@@ -276,8 +283,10 @@ fn remaining_length() {
 /// 1.5.4-3: U+FEFF is a character like any other.
 #[test]
 fn the_byte_order_mark_stays() {
-    let mut line = Line::connected(CONNECT_5);
-    let other = line.desk.listener("o", &["#"], Q0);
-    line.say(&packet(0x30, b"\0\x04\xef\xbb\xbft\0"));
-    assert_eq!(line.desk.heard(other), ["\u{feff}t  0"]);
+    for (connect, message) in [(CONNECT_5, &b"\0\x04\xef\xbb\xbft\0"[..]), (CONNECT_311, b"\0\x04\xef\xbb\xbft")] {
+        let mut line = Line::connected(connect);
+        let other = line.desk.listener("o", &["#"], Q0);
+        line.say(&packet(0x30, message));
+        assert_eq!(line.desk.heard(other), ["\u{feff}t  0"]);
+    }
 }

@@ -40,9 +40,13 @@ fn a_clean_session() {
 /// 3.1.3-6: a client without an id has one of its own, that it isn't told.
 #[test]
 fn without_an_id() {
-    let mut line = Line::new();
-    assert_eq!(line.say(&packet(0x10, b"\0\x04MQTT\x04\x02\0\x0a\0\0")), [0x20, 2, 0, 0]);
-    assert_eq!(line.desk.broker.counts().sessions, 1);
+    let mut desk = Desk::new();
+    for sessions in [1, 2] {
+        let mut line = Line::to(desk);
+        assert_eq!(line.say(&packet(0x10, b"\0\x04MQTT\x04\x02\0\x0a\0\0")), [0x20, 2, 0, 0]);
+        desk = line.desk;
+        assert_eq!((desk.broker.counts().sessions, desk.broker.counts().takeovers), (sessions, 0));
+    }
 }
 
 /// 3.2.2-6: a refusal that 3.1.1 has no code for is the close alone.
@@ -59,6 +63,11 @@ fn suback_codes() {
     let mut line = Line::connected(CONNECT_311);
     let subscribe = packet(0x82, b"\0\x09\0\x01a\x01\0\x03b#c\x02\0\x01#\0\0\0\x01");
     assert_eq!(line.say(&subscribe), [0x90, 6, 0, 9, 1, 0x80, 0, 0x80]);
+    // 3.8.4-4: as many subscriptions, and the one SUBACK.
+    let publisher = line.desk.join("p");
+    line.desk.publish(publisher, "a", "x", Q1);
+    line.desk.publish(publisher, "b", "x", Q1);
+    assert_eq!(line.hear(), b"\x32\x06\0\x01a\0\x01x\x30\x04\0\x01bx");
 }
 
 /// 3.10.4-4 to 3.10.4-6: one UNSUBACK, of the same id, also where there was nothing.
@@ -70,6 +79,7 @@ fn unsuback() {
     let publisher = line.desk.join("p");
     line.desk.publish(publisher, "t", "x", Q1);
     assert_eq!(line.hear(), [] as [u8; 0]);
+    assert_eq!(line.say(&packet(0xa2, b"\0\x0a\0\x01t")), [0xb0, 2, 0, 10]);
 }
 
 /// 3.3.4-1, 2.3.1-6, 4.3.2-2, 4.3.3-2: the acknowledgements, without reasons.
@@ -120,7 +130,7 @@ fn retain() {
     assert_eq!(line.say(&packet(0x82, SUBSCRIBE)), b"\x90\x03\0\x07\x02\x33\x06\0\x01t\0\x03b", "3.8.4-3: again");
 }
 
-/// 3.1.2-8, 3.1.2-10, 3.1.2-12, 3.1.2-16, 3.1.2-17, 3.14.4-3: a will, unless the client says DISCONNECT.
+/// 3.1.2-8, 3.1.2-10, 3.1.2-16, 3.1.2-17, 3.14.4-3: a will, unless the client says DISCONNECT.
 #[test]
 fn wills() {
     for (flags, leaves, expected) in [(0x06, false, "w x 0"), (0x26, false, "w x 0 retain"), (0x06, true, "")] {
@@ -138,6 +148,15 @@ fn wills() {
         assert_eq!(line.desk.heard(watch).concat(), expected);
         assert_eq!(line.desk.broker.counts().wills, u64::from(!leaves));
     }
+}
+
+/// 3.1.2-12: who has no will has none published.
+#[test]
+fn no_will() {
+    let mut line = Line::connected(CONNECT_311);
+    let watch = line.desk.listener("watch", &["#"], Q1);
+    line.desk.cut(line.conn);
+    assert_eq!((line.desk.got(watch), line.desk.broker.counts().wills), (vec![], 0));
 }
 
 /// 3.1.4-2: whoever has the id now stays, and the other one's connection ends without a word.
