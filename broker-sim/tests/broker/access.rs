@@ -51,8 +51,12 @@ fn a_refused_client_has_no_say() {
     let mut desk = guarded();
     let listener = desk.join_with(Connect { client_id: "l".into(), ..as_user("ann", "secret") }).0;
     desk.subscribe(listener, &["#"], Q0);
-    let conn = desk.ask(Connect { client_id: "l".into(), ..as_user("ann", "wrong") });
-    desk.got(conn);
+    let conn = desk.ask(Connect { client_id: "l".into(), clean_start: false, ..as_user("ann", "wrong") });
+    match desk.got(conn).as_slice() {
+        // 3.2.2-6, though there is a session.
+        [Packet::ConnectAck(ack)] => assert!(!ack.session_present),
+        other => panic!("{other:?}"),
+    }
     desk.send(conn, publish("t", "x", Q0));
     desk.send(conn, Packet::PingRequest);
     assert_eq!(desk.got(conn), []);
@@ -67,6 +71,21 @@ fn users_of_mqtt_311() {
         let packet = crate::line::packet(0x10, &[b"\0\x04MQTT\x04", rest].concat());
         assert_eq!(line.say(&packet), [0x20, 2, 0, code]);
         assert!(line.desk.closed(line.conn).is_some());
+    }
+}
+
+/// 3.1.3-1: client id, will, user name and password, in this order.
+#[test]
+fn the_fields_have_their_order() {
+    for head in [&b"\0\x04MQTT\x04\xc6\0\x0a\0\x01c"[..], b"\0\x04MQTT\x05\xc6\0\x0a\0\0\x01c\0"] {
+        let mut line = Line::to(guarded());
+        let watch = line.desk.join_with(Connect { client_id: "w".into(), ..as_user("ann", "secret") }).0;
+        line.desk.subscribe(watch, &["#"], Q0);
+        let connect = crate::line::packet(0x10, &[head, b"\0\x04will\0\x04gone\0\x03ann\0\x06secret"].concat());
+        assert_eq!(line.say(&connect)[3], 0);
+        assert_eq!(line.desk.broker.backlog("c"), Some(0));
+        line.desk.cut(line.conn);
+        assert_eq!(line.desk.heard(watch), ["will gone 0"]);
     }
 }
 

@@ -13,6 +13,7 @@ fn session_present() {
         (clean("c"), lasting("c"), false),
         (lasting("c"), lasting("c"), true),
         (lasting("c"), clean("c"), false),
+        (lasting("c"), lasting("another"), false),
     ] {
         let mut desk = Desk::new();
         let conn = desk.join_with(first.clone()).0;
@@ -22,7 +23,7 @@ fn session_present() {
     }
 }
 
-/// 3.1.3.1: a client without an id is given one of its own.
+/// 3.1.3.1: a client without an id is given one of its own, by which it may come back.
 #[test]
 fn assigned_client_ids_differ() {
     let mut desk = Desk::new();
@@ -31,6 +32,9 @@ fn assigned_client_ids_differ() {
     let second = desk.join_with(clean("")).1.assigned_client_id.unwrap();
     assert!(first != second && first != "auto-1", "{first} {second}");
     assert_eq!(desk.join_with(clean("own")).1.assigned_client_id, None);
+    let (conn, ack) = desk.join_with(lasting(""));
+    desk.cut(conn);
+    assert!(desk.join_with(lasting(&ack.assigned_client_id.unwrap())).1.session_present);
 }
 
 /// 3.1.4-3: the older connection of a client id is told and closed; the session goes on.
