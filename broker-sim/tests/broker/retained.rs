@@ -16,7 +16,7 @@ const PLAIN: SubscriptionOptions = SubscriptionOptions {
     retain_handling: RetainHandling::AtSubscribe,
 };
 
-/// 3.3.1-5, 3.3.1-6: the last one is kept, an empty one clears it.
+/// 3.3.1-5, 3.3.1-6: the last one is kept, also when its publisher's session has ended, and an empty one clears it.
 #[test]
 fn kept_and_cleared() {
     let mut desk = Desk::new();
@@ -24,18 +24,21 @@ fn kept_and_cleared() {
     for packet in [retained("a/1", "old"), retained("a/1", "new"), retained("a/2", "x"), retained("a/2", "")] {
         desk.send(publisher, packet);
     }
+    desk.leave(publisher);
     let conn = desk.listener("c", &["a/+"], Q2);
     assert_eq!(desk.heard(conn), ["a/1 new 1 retain"]);
 }
 
-/// 3.3.1-8: a message without RETAIN leaves the retained one alone.
+/// 3.3.1-8: a message without RETAIN leaves the retained one alone, and isn't retained where there is none.
 #[test]
 fn left_alone() {
     let mut desk = Desk::new();
     let publisher = desk.join("p");
     desk.send(publisher, retained("t", "kept"));
-    desk.publish(publisher, "t", "passing", Q0);
-    let conn = desk.listener("c", &["t"], Q0);
+    for topic in ["t", "u"] {
+        desk.publish(publisher, topic, "passing", Q0);
+    }
+    let conn = desk.listener("c", &["#"], Q0);
     assert_eq!(desk.heard(conn), ["t kept 0 retain"]);
 }
 
@@ -48,7 +51,8 @@ fn retain_as_published() {
         desk.subscribe_with(conn, &["t"], SubscriptionOptions { retain_as_published: keeps, ..PLAIN }, None);
         let publisher = desk.join("p");
         desk.send(publisher, retained("t", "x"));
-        assert_eq!(desk.heard(conn), [expected]);
+        desk.publish(publisher, "t", "passing", Q1);
+        assert_eq!(desk.heard(conn), [expected, "t passing 1"]);
     }
 }
 

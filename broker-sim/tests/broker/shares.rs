@@ -2,7 +2,7 @@
 
 use rmqtt_codec::v5::{Packet, PublishAck, PublishAckReason, SubscriptionOptions};
 
-use crate::desk::{Desk, HOUR, Q0, Q1, Q2, lasting};
+use crate::desk::{Desk, HOUR, Q0, Q1, Q2, lasting, pubcomp, pubrec, pubrel};
 
 /// 4.8.2-3: each member has its own QoS.
 #[test]
@@ -32,6 +32,10 @@ fn a_member_that_comes_back() {
     assert_eq!(desk.got(second), []);
     let first = desk.join_with(lasting("a")).0;
     assert_eq!(desk.heard(first), ["t x 2 dup"]);
+    desk.send(first, pubrec(1));
+    assert_eq!(desk.got(first), [pubrel(1)]);
+    desk.send(first, pubcomp(1));
+    assert_eq!(desk.broker.backlog("a"), Some(0));
     assert_eq!(desk.got(second), []);
 }
 
@@ -54,19 +58,20 @@ fn a_member_that_does_not_come_back() {
 /// 4.8.2-6: a message that a member refuses is over.
 #[test]
 fn a_member_that_refuses() {
-    let mut desk = Desk::new();
-    let first = desk.listener("a", &["$share/g/t"], Q1);
-    let second = desk.listener("b", &["$share/g/t"], Q1);
-    let publisher = desk.join("p");
-    desk.publish(publisher, "t", "x", Q1);
-    assert_eq!(desk.heard(first), ["t x 1"]);
-    let reason_code = PublishAckReason::QuotaExceeded;
-    desk.send(
-        first,
-        Packet::PublishAck(PublishAck { packet_id: 1.try_into().unwrap(), reason_code, ..Default::default() }),
-    );
-    assert_eq!((desk.broker.backlog("a"), desk.broker.backlog("b")), (Some(0), Some(0)));
-    assert_eq!(desk.got(second), []);
+    for qos in [Q1, Q2] {
+        let mut desk = Desk::new();
+        let first = desk.listener("a", &["$share/g/t"], qos);
+        let second = desk.listener("b", &["$share/g/t"], qos);
+        let publisher = desk.join("p");
+        desk.publish(publisher, "t", "x", qos);
+        assert_eq!(desk.heard(first).len(), 1);
+        let reason_code = PublishAckReason::QuotaExceeded;
+        let refusal = PublishAck { packet_id: 1.try_into().unwrap(), reason_code, ..Default::default() };
+        let packet = if qos == Q1 { Packet::PublishAck(refusal) } else { Packet::PublishReceived(refusal) };
+        desk.send(first, packet);
+        assert_eq!((desk.broker.backlog("a"), desk.broker.backlog("b")), (Some(0), Some(0)));
+        assert_eq!((desk.got(first), desk.got(second)), (vec![], vec![]));
+    }
 }
 
 /// 4.8.2: a message that a session asked for by itself and by shares comes once for each share, and once more.
