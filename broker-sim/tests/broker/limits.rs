@@ -1,9 +1,12 @@
 //! Every bound of the broker holds, and what is over it is refused or dropped, and counted.
 
-use baton_broker_sim::broker::Limits;
+use baton_broker_sim::broker::{Closing, Fault, Limits};
 use rmqtt_codec::v5::{Connect, ConnectAckReason, Packet, SubscribeAckReason, SubscriptionOptions};
 
-use crate::desk::{Desk, Q0, Q1, clean, lasting, message, puback};
+use crate::{
+    desk::{Desk, Q0, Q1, clean, five, lasting, message, puback},
+    line::{CONNECT_311, Line},
+};
 
 fn desk(change: impl FnOnce(&mut Limits)) -> Desk {
     let mut limits = Limits::default();
@@ -22,6 +25,11 @@ fn sessions() {
         [Packet::ConnectAck(ack)] => assert_eq!(ack.reason_code, ConnectAckReason::ServerBusy),
         other => panic!("{other:?}"),
     }
+    assert_eq!(desk.closed(refused), Some(Closing::Fault(Fault::NoRoom)));
+    let mut line = Line::to(desk);
+    assert_eq!(line.say(CONNECT_311), [0x20, 2, 0, 3]);
+    assert!(line.desk.closed(line.conn).is_some(), "3.1.1, 4.8.0-2: closed");
+    let mut desk = line.desk;
     assert!(desk.join_with(lasting("b")).1.session_present, "one that is there needs no room");
     assert_eq!(desk.broker.counts().sessions, 2);
 }
@@ -166,6 +174,33 @@ fn the_clients_maximum_packet_size() {
         Packet::Subscribe(rmqtt_codec::v5::Subscribe { packet_id, id: None, user_properties: vec![], topic_filters }),
     );
     assert!(desk.closed(conn).is_some(), "a SUBACK over it can't be sent at all");
+}
+
+#[test]
+fn the_smallest_maximum_packet_size() {
+    for (most, reason) in [(63, ConnectAckReason::ImplementationSpecificError), (64, ConnectAckReason::Success)] {
+        let mut desk = Desk::new();
+        let conn = desk.ask(Connect { max_packet_size: u32::try_into(most).ok(), ..five("") });
+        match desk.got(conn).as_slice() {
+            [Packet::ConnectAck(ack)] => assert_eq!(ack.reason_code, reason, "{most}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn topic_levels() {
+    let mut desk = Desk::new();
+    let conn = desk.join_with(five("c")).0;
+    let levels = |many: usize| vec!["a"; many].join("/");
+    use SubscribeAckReason::{GrantedQos0 as Yes, TopicFilterInvalid as No};
+    let filters = [levels(200), levels(201), format!("{}/#", levels(199)), format!("{}/#", levels(200))];
+    let filters = filters.each_ref().map(String::as_str);
+    assert_eq!(desk.subscribe_with(conn, &filters, SubscriptionOptions::default(), None), [Yes, No, Yes, No]);
+    desk.publish(conn, &levels(200), "x", Q0);
+    assert_eq!((desk.heard(conn).len(), desk.closed(conn)), (1, None));
+    desk.publish(conn, &levels(201), "x", Q0);
+    assert_eq!(desk.closed(conn), Some(Closing::Fault(Fault::TopicName)));
 }
 
 #[test]
