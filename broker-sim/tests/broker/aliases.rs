@@ -69,6 +69,20 @@ fn as_many_as_the_client_allows() {
     }
 }
 
+/// 64 of them, however many the client allows.
+#[test]
+fn no_more_than_the_broker_keeps() {
+    let mut desk = Desk::new();
+    let conn = desk.join_with(Connect { topic_alias_max: 1000, ..five("c") }).0;
+    desk.subscribe(conn, &["topic/+"], Q0);
+    let publisher = desk.join("p");
+    for n in 1..=70 {
+        desk.publish(publisher, &format!("topic/{n}"), "x", Q0);
+    }
+    let expected: Vec<_> = (1..=70).map(|n| (format!("topic/{n}"), (n <= 64).then_some(n))).collect();
+    assert_eq!(seen(&mut desk, conn), expected);
+}
+
 /// 3.3.2-7: an alias ends with its connection, and what is sent again has its topic.
 #[test]
 fn an_alias_ends_with_its_connection() {
