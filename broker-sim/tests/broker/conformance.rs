@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use baton_broker_sim::broker::Limits;
+
 /// Statements of MQTT 5.0 (Appendix B): section, and its first and last number.
 const OF_5: &str = "\
     1.5.4:1-3 1.5.5:1-1 1.5.7:1-1 2.1.3:1-1 2.2.1:2-6 2.2.2:1-1 3.1.0:1-2 3.1.2:1-30 3.1.3:1-12 3.1.4:1-6 3.2.0:1-2 \
@@ -35,15 +37,16 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Number, words, and what shows it, of each row below a heading.
+/// Number or bound, words, and what shows it, of each row below a heading but the table's own.
 fn table(document: &str, heading: &str) -> Vec<[String; 3]> {
     let (_, below) = document.split_once(&format!("\n## {heading}\n")).expect(heading);
-    let rows = below.lines().take_while(|line| !line.starts_with("## ")).filter(|line| line.starts_with("| MQTT-"));
-    rows.map(|row| {
-        let cells: Vec<_> = row.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect();
-        cells.try_into().unwrap_or_else(|cells| panic!("three cells: {cells:?}"))
-    })
-    .collect()
+    let rows = below.lines().take_while(|line| !line.starts_with("## ")).filter(|line| line.starts_with("| "));
+    rows.skip(1)
+        .map(|row| {
+            let cells: Vec<_> = row.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect();
+            cells.try_into().unwrap_or_else(|cells| panic!("three cells: {cells:?}"))
+        })
+        .collect()
 }
 
 /// The tests of one file: functions with an attribute of a test before them.
@@ -64,10 +67,11 @@ fn every_statement_is_there_once() {
 }
 
 #[test]
-fn every_statement_has_a_test_or_a_reason() {
+fn every_statement_and_bound_has_a_test_or_a_reason() {
     let document = read("../docs/mqtt-conformance.md");
     let mut files = BTreeMap::new();
-    for [number, _, shown] in ["MQTT 5.0", "MQTT 3.1.1"].iter().flat_map(|heading| table(&document, heading)) {
+    for [number, _, shown] in ["Bounds", "MQTT 5.0", "MQTT 3.1.1"].iter().flat_map(|heading| table(&document, heading))
+    {
         if let Some(reason) = shown.strip_prefix("Client: ").or_else(|| shown.strip_prefix("No: ")) {
             assert!(reason.len() >= REASON, "{number}: {reason}");
             continue;
@@ -82,4 +86,32 @@ fn every_statement_has_a_test_or_a_reason() {
         }
     }
     assert!(files.len() > 10, "{files:?}");
+}
+
+/// A number as the document writes it.
+fn grouped(n: usize) -> String {
+    if n < 1000 { n.to_string() } else { format!("{},{:03}", grouped(n / 1000), n % 1000) }
+}
+
+#[test]
+fn the_bounds_are_the_brokers() {
+    let limits = Limits::default();
+    let mib = |bytes: usize| format!("{} MiB", bytes as f64 / f64::from(1 << 20));
+    let expected = [
+        format!("{} MQTT sessions", grouped(limits.sessions)),
+        format!("{} subscriptions", grouped(limits.subscriptions)),
+        format!("{} topics", grouped(limits.retained)),
+        format!("{} messages that wait", grouped(limits.queued_messages)),
+        format!("{} of messages that wait", mib(limits.queued_bytes)),
+        format!("{} given to a connection", mib(limits.unsent_bytes)),
+        format!("{} messages of QoS 1 and 2 sent", grouped(limits.inflight)),
+        format!("{} messages of QoS 1 and 2 from", grouped(limits.receive.get().into())),
+        format!("{} of a packet", mib(limits.packet_bytes)),
+        format!("{} s from the connection", limits.connect / 1000),
+    ];
+    let bounds = table(&read("../docs/mqtt-conformance.md"), "Bounds");
+    for (expected, [bound, ..]) in expected.iter().zip(&bounds) {
+        assert!(bound.starts_with(expected), "{bound}: {expected}");
+    }
+    assert!(bounds.len() > expected.len(), "and those that can't be configured");
 }
