@@ -142,15 +142,20 @@ fn a_refused_message_is_over() {
 /// 4.3: acknowledgements that fit nothing change nothing.
 #[test]
 fn stray_acknowledgements() {
-    let mut desk = Desk::new();
-    let listener = desk.listener("l", &["t"], Q2);
-    let publisher = desk.join("p");
-    desk.publish(publisher, "t", "x", Q2);
-    for stray in [puback(1), pubcomp(1), puback(7), pubcomp(7)] {
-        desk.send(listener, stray);
+    for (qos, stray) in [(Q1, pubrec(1)), (Q2, puback(1))] {
+        let mut desk = Desk::new();
+        let listener = desk.join_with(lasting("l")).0;
+        desk.subscribe(listener, &["t"], qos);
+        let publisher = desk.join("p");
+        desk.publish(publisher, "t", "x", qos);
+        for stray in [stray, pubcomp(1), puback(7), pubcomp(7)] {
+            desk.send(listener, stray);
+        }
+        assert_eq!((desk.broker.backlog("l"), desk.closed(listener)), (Some(1), None));
+        desk.cut(listener);
+        let listener = desk.join_with(lasting("l")).0;
+        assert_eq!(desk.heard(listener), [format!("t x {} dup", u8::from(qos))], "it is still unacknowledged");
     }
-    assert_eq!(desk.broker.backlog("l"), Some(1));
-    assert_eq!(desk.closed(listener), None);
 }
 
 /// 3.3.2.3.3, 4.9: no more in flight than the client's Receive Maximum; the rest follows its acknowledgements.
