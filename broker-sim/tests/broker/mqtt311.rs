@@ -168,6 +168,19 @@ fn takeover() {
     assert!(line.desk.closed(line.conn).is_some() && line.desk.closed(new).is_none());
 }
 
+/// A client of 3.1.1 may be a member of a share, and there is no other meaning of `$share/` for it.
+#[test]
+fn shares() {
+    let mut line = Line::connected(CONNECT_311);
+    assert_eq!(line.say(&packet(0x82, b"\0\x07\0\x0a$share/g/t\x01\0\x08$share/g\x01")), [0x90, 4, 0, 7, 1, 0x80]);
+    let other = line.desk.listener("o", &["$share/g/t"], Q1);
+    let publisher = line.desk.join("p");
+    for payload in ["a", "b"] {
+        line.desk.publish(publisher, "t", payload, Q1);
+    }
+    assert_eq!((line.hear().len(), line.desk.heard(other).len()), (8, 1));
+}
+
 /// What MQTT 5 adds to a message isn't there for a client of 3.1.1.
 #[test]
 fn properties_are_left_out() {
