@@ -101,6 +101,7 @@ fn the_bounds_are_the_brokers() {
         format!("{} MQTT sessions", grouped(limits.sessions)),
         format!("{} subscriptions", grouped(limits.subscriptions)),
         format!("{} topics", grouped(limits.retained)),
+        format!("{} of retained messages", mib(limits.retained_bytes)),
         format!("{} messages that wait", grouped(limits.queued_messages)),
         format!("{} of messages that wait", mib(limits.queued_bytes)),
         format!("{} given to a connection", mib(limits.unsent_bytes)),
