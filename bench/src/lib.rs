@@ -3,18 +3,23 @@
 //! A bench starts its own tier of processes of this very program, says what it set up, shows what it saw in a table,
 //! and ends with a line for each figure: what came out, what it had to be, met or missed.
 
+mod against;
 mod broker;
 mod chaos;
+mod compare;
 mod cpu;
 mod endurance;
 mod figure;
 pub mod machine;
+mod measure;
 mod memory;
 mod moves;
 mod payload;
 mod relay;
 mod resources;
 mod sink;
+mod stack;
+mod throughput;
 
 use std::{error::Error, io, net::SocketAddr, process::ExitCode};
 
@@ -48,6 +53,10 @@ pub enum Bench {
     Resources(resources::Options),
     /// How fast large payloads pass over a long way, with the window that a session has
     Payload(payload::Options),
+    /// How many messages a second pass, and what each costs in processor time
+    Throughput(throughput::Options),
+    /// Baton beside what people would put there instead
+    Compare(compare::Options),
     /// Be the broker behind the stacks that are compared
     #[command(hide = true)]
     Sink {
@@ -103,6 +112,8 @@ fn measure(bench: Bench, version: &str) -> ExitCode {
         Bench::Broker(options) => broker::run(&options),
         Bench::Resources(options) => resources::run(&options),
         Bench::Payload(options) => payload::run(&options),
+        Bench::Throughput(options) => throughput::run(&options),
+        Bench::Compare(options) => compare::run(&options),
         Bench::Sink { .. } | Bench::Relay { .. } => unreachable!("these serve"),
     });
     match figures {

@@ -29,9 +29,11 @@ use crate::{
 };
 
 mod dialogue;
+mod pacer;
 mod run;
 
 pub use dialogue::Dialogue;
+use pacer::Pacer;
 
 /// Bytes read from one socket at a time, into a buffer that all clients of a board share.
 const READ_BYTES: usize = 64 * 1024;
@@ -235,6 +237,7 @@ pub struct Board {
     topics: String,
     gates: RefCell<BTreeMap<u32, Rc<Gate>>>,
     scratch: RefCell<Box<[u8]>>,
+    pacer: Pacer,
 }
 
 /// Receipts that a publisher with [`Pace::Closed`] waits for.
@@ -255,6 +258,7 @@ impl Board {
             topics: topics.to_owned(),
             gates: RefCell::default(),
             scratch: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
+            pacer: Pacer::default(),
         })
     }
 

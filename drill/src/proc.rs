@@ -57,6 +57,50 @@ impl Usage {
     }
 }
 
+/// A look at all processes of a group, such as a program with its workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// Time on a processor, user and system, since the start, of those that are there and of those that its leader has
+    /// seen end; in steps of 10 ms.
+    pub cpu: Duration,
+    /// Bytes of memory of each, together.
+    pub rss: u64,
+    /// How many processes.
+    pub processes: usize,
+}
+
+impl Group {
+    /// Looks at the group that `leader` leads.
+    ///
+    /// # Errors
+    /// There is none, or it may not be looked at.
+    pub fn of(leader: u32) -> io::Result<Self> {
+        let leader = i32::try_from(leader).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let per_second = u32::try_from(procfs::ticks_per_second()).unwrap_or(100);
+        let mut group = Self::default();
+        for process in procfs::process::all_processes().map_err(io::Error::other)?.flatten() {
+            // One that has ended meanwhile is in its leader's account.
+            let Ok(stat) = process.stat() else { continue };
+            if stat.pgrp != leader {
+                continue;
+            }
+            let ended = if process.pid == leader { stat.cutime + stat.cstime } else { 0 };
+            let ticks = stat.utime + stat.stime + u64::try_from(ended).unwrap_or(0);
+            group.cpu += Duration::from_secs(ticks) / per_second;
+            group.rss += rss(process.pid).unwrap_or(0);
+            group.processes += 1;
+        }
+        if group.processes == 0 { Err(io::ErrorKind::NotFound.into()) } else { Ok(group) }
+    }
+}
+
+/// Exactly: the kernel's running counters in `status` may lag behind by pages per core.
+fn rss(pid: i32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix("Rss:"))?;
+    Some(value.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}
+
 /// The processor time between two looks; everything else as at the later one.
 impl Sub for Usage {
     type Output = Self;
@@ -84,6 +128,23 @@ mod tests {
         }
         assert!(after.anonymous >= before.anonymous + (60 << 20) && after.rss >= after.anonymous, "{after:?}");
         assert!(after.sockets > 0 && after.fds >= after.sockets && after.threads > 0, "{after:?}");
+    }
+
+    #[test]
+    fn a_group_is_its_leader_and_its_children() {
+        use std::os::unix::process::CommandExt;
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.args(["-c", "while :; do :; done & while :; do :; done"]).process_group(0);
+        let mut leader = shell.spawn().unwrap();
+        let mut group = Group::default();
+        while group.processes < 2 || group.cpu < Duration::from_millis(30) {
+            group = Group::of(leader.id()).unwrap();
+        }
+        assert!(group.rss > 500_000 && group.processes == 2, "{group:?}");
+        let pid = rustix::process::Pid::from_child(&leader);
+        rustix::process::kill_process_group(pid, rustix::process::Signal::KILL).unwrap();
+        leader.wait().unwrap();
+        while Group::of(leader.id()).is_ok() {}
     }
 
     #[test]

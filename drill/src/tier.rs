@@ -27,6 +27,7 @@
 //! own and go on meanwhile.
 
 use std::{
+    collections::BTreeMap,
     fmt, fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -36,7 +37,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::Signal;
+pub use rustix::process::Signal;
 
 mod broker;
 pub mod http;
@@ -149,6 +150,37 @@ impl Tier {
         fs::create_dir_all(&directory).map_err(io_error(format!("creating {}", directory.display())))?;
         let nodes = layout.nodes(&mut ports, &directory)?;
         Ok(Self { layout, nodes, ports, watchdog, directory, keep: false })
+    }
+
+    /// Adds a program that isn't ours: how it is started, and where it will listen (an address of [`Self::free_address`]).
+    ///
+    /// # Errors
+    /// There is a process of this name.
+    pub fn add(&mut self, name: &str, listen: SocketAddr, command: Vec<String>) -> Result<(), Error> {
+        if self.index(name).is_ok() {
+            return Err(Error::Running(name.to_owned()));
+        }
+        self.nodes.push(Node {
+            name: name.to_owned(),
+            role: Role::Other,
+            listen,
+            admin: None,
+            homes: Vec::new(),
+            settings: BTreeMap::new(),
+            foreign: None,
+            program: Some(command),
+            log: self.directory.join(format!("{name}.log")),
+            child: None,
+        });
+        Ok(())
+    }
+
+    /// Sends a signal to a process.
+    ///
+    /// # Errors
+    /// If it isn't running.
+    pub fn signal(&self, name: &str, signal: Signal) -> Result<(), Error> {
+        self.node(name)?.signal(signal)
     }
 
     /// Starts every process that isn't running, brokers first, and waits until all are ready.

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
 
-use super::{Board, End, Leave, Options, Orders, Pace, State, dialogue::Dialogue};
+use super::{Board, End, Leave, Options, Orders, Pace, State, dialogue::Dialogue, pacer::Place};
 
 /// Bytes waiting for the socket above which nothing more is published: what is late shall show as latency.
 const OUT_BYTES: usize = 64 * 1024;
@@ -79,6 +79,8 @@ struct Line<'a> {
     unwritable: Option<End>,
     ping_due: Option<Instant>,
     publish_due: Option<Instant>,
+    /// What the pacer was asked for last.
+    paced: Option<Instant>,
 }
 
 impl<'a> Line<'a> {
@@ -98,6 +100,7 @@ impl<'a> Line<'a> {
             unwritable: None,
             ping_due: None,
             publish_due: None,
+            paced: None,
         };
         line.ping_due = line.next_ping(Instant::now());
         line
@@ -105,6 +108,7 @@ impl<'a> Line<'a> {
 
     async fn converse(mut self) -> End {
         let gate = self.dialogue.gate();
+        let place = self.place();
         let mut timer = pin!(sleep_until(Instant::now()));
         loop {
             if let Some(leave) = self.orders.leaving.get() {
@@ -121,6 +125,9 @@ impl<'a> Line<'a> {
             }
             self.orders.enter(self.dialogue.state(), self.board);
             let interest = self.interest();
+            if let Some(place) = &place {
+                self.pace(place);
+            }
             let deadline = self.deadline();
             if let Some(deadline) = deadline.filter(|deadline| *deadline != timer.deadline()) {
                 timer.as_mut().reset(deadline);
@@ -137,6 +144,7 @@ impl<'a> Line<'a> {
                     }
                 }
                 () = async { if let Some(gate) = &gate { gate.opened.notified().await } }, if gate.is_some() => {}
+                () = async { if let Some(place) = &place { place.due.notified().await } }, if place.is_some() => {}
                 () = &mut timer, if deadline.is_some() => {}
             }
         }
@@ -187,8 +195,31 @@ impl<'a> Line<'a> {
 
     fn deadline(&self) -> Option<Instant> {
         let patience = (self.dialogue.state() == State::Connecting).then_some(self.patience);
-        let publish = self.publish_due.filter(|_| self.may_publish());
-        [patience, self.ping_due, publish].into_iter().flatten().min()
+        [patience, self.ping_due].into_iter().flatten().min()
+    }
+
+    /// A place in the board's pacer, for a client that publishes by time.
+    fn place(&self) -> Option<Place> {
+        let pace = self.dialogue.options().publishing.as_ref().map(|publishing| publishing.pace);
+        let place = matches!(pace, Some(Pace::Every { .. })).then(|| self.board.pacer.place())?;
+        if self.board.pacer.is_idle() {
+            let board = Rc::clone(self.dialogue.board());
+            tokio::task::spawn_local(async move {
+                if let Err(error) = board.pacer.run().await {
+                    panic!("no timer for a load: {error}");
+                }
+            });
+        }
+        Some(place)
+    }
+
+    /// Asks to be woken for the next message.
+    fn pace(&mut self, place: &Place) {
+        let due = self.publish_due.filter(|_| self.may_publish());
+        if due != self.paced {
+            self.paced = due;
+            due.into_iter().for_each(|due| self.board.pacer.at(due, place));
+        }
     }
 
     fn interest(&self) -> Option<Interest> {

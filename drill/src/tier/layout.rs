@@ -21,6 +21,8 @@ pub enum Role {
     BrokerSim,
     /// A real broker.
     Broker,
+    /// A program that was added.
+    Other,
 }
 
 impl Role {
@@ -32,6 +34,7 @@ impl Role {
             Self::Sidecar => "sidecar",
             Self::BrokerSim => "broker-sim",
             Self::Broker => "broker",
+            Self::Other => "other",
         }
     }
 }
@@ -71,6 +74,11 @@ impl Layout {
             bridged: false,
             settings: Vec::new(),
         }
+    }
+
+    /// Nothing: a place for programs that are added ([`super::Tier::add`]).
+    pub fn empty(binary: impl Into<PathBuf>) -> Self {
+        Self { edges: 0, origins: 0, homes: 0, brokers: 0, ..Self::new(binary) }
     }
 
     /// With a setting for every process of a role.
@@ -202,7 +210,18 @@ impl Making<'_> {
         let further = self.settings.iter().filter(|(of, _, _)| *of == role);
         settings.extend(further.map(|(_, key, value)| (key.clone(), value.clone())));
         let log = self.directory.join(format!("{name}.log"));
-        Node { name, role, listen, admin: None, homes: Vec::new(), settings, foreign: None, log, child: None }
+        Node {
+            name,
+            role,
+            listen,
+            admin: None,
+            homes: Vec::new(),
+            settings,
+            foreign: None,
+            program: None,
+            log,
+            child: None,
+        }
     }
 }
 

@@ -26,14 +26,16 @@ pub(super) struct Node {
     pub(super) name: String,
     pub(super) role: Role,
     pub(super) listen: SocketAddr,
-    /// `None`: a real broker.
+    /// `None`: a real broker, or a program that the tier knows nothing of.
     pub(super) admin: Option<SocketAddr>,
     /// Homes within a broker-sim.
     pub(super) homes: Vec<(String, SocketAddr)>,
     /// Configuration keys and values; for a real broker, lines of its file.
     pub(super) settings: BTreeMap<String, String>,
-    /// A program that isn't ours.
+    /// A broker that isn't ours.
     pub(super) foreign: Option<Foreign>,
+    /// Any other program.
+    pub(super) program: Option<Vec<String>>,
     pub(super) log: PathBuf,
     pub(super) child: Option<Child>,
 }
@@ -41,8 +43,8 @@ pub(super) struct Node {
 impl Node {
     pub(super) fn command(&self, binary: &Path) -> Vec<String> {
         let text = |path: &Path| path.to_string_lossy().into_owned();
-        if let Some(foreign) = &self.foreign {
-            return foreign.command.clone();
+        if let Some(command) = self.program.as_ref().or(self.foreign.as_ref().map(|foreign| &foreign.command)) {
+            return command.clone();
         }
         let mut command = vec![text(binary), self.role.word().into()];
         for (key, value) in &self.settings {

@@ -1,0 +1,198 @@
+//! One turn: a load before a stack, watched for some seconds.
+
+use std::{error::Error, io, time::Duration};
+
+use baton_drill::{
+    ledger::{Spread, Window},
+    load::{Load, Plan, Shape, Tempo},
+    mqtt::Qos,
+    pause::{Watch, pause},
+    proc::Group,
+};
+
+use super::stack::Part;
+
+/// Time for the slowest step, connecting all clients.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Time under load before the measurement.
+const WARM: Duration = Duration::from_secs(1);
+/// Local addresses that the clients connect from: each has ports for some 28,000 connections.
+const SOURCES: u8 = 4;
+
+/// What is asked of a stack.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cell {
+    /// Publishers, each with a subscriber of its own.
+    pub(crate) pairs: u32,
+    pub(crate) qos: Qos,
+    /// Bytes of a message's payload.
+    pub(crate) payload: usize,
+    pub(crate) tempo: Tempo,
+    pub(crate) seconds: u64,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Turn {
+    /// Messages that arrived.
+    pub(crate) messages: u64,
+    pub(crate) seconds: f64,
+    /// Processor time of each part, in seconds.
+    pub(crate) cpu: Vec<f64>,
+    /// The load's own.
+    pub(crate) own_cpu: f64,
+    /// Of all processors' time, how much the machine's host took for itself.
+    pub(crate) steal: f64,
+    pub(crate) window: Window,
+    /// What was wrong with the run: nothing is to be concluded from it.
+    pub(crate) faults: Vec<String>,
+}
+
+impl Turn {
+    /// Messages a second.
+    pub(crate) fn speed(&self) -> f64 {
+        count(self.messages) / self.seconds
+    }
+
+    /// Microseconds of processor time per message of one part.
+    pub(crate) fn cost(&self, part: usize) -> f64 {
+        self.cpu.get(part).map_or(f64::NAN, |cpu| cpu * 1e6 / count(self.messages))
+    }
+
+    /// Processors that the load itself kept busy.
+    pub(crate) fn own_cores(&self) -> f64 {
+        self.own_cpu / self.seconds
+    }
+}
+
+/// As many as they are: far below what a float can't tell apart.
+pub(crate) fn count(n: u64) -> f64 {
+    u32::try_from(n).map_or(f64::INFINITY, f64::from)
+}
+
+/// Milliseconds, for a table.
+pub(crate) fn millis(micros: u64) -> f64 {
+    count(micros) / 1e3
+}
+
+/// How much of a processor the load may use up in a closed loop before it may be what is slow.
+const OWN_CORES: f64 = 0.9;
+/// How late the load itself may be at a fixed rate, in microseconds, for one message in a hundred.
+const LATE: u64 = 1_000;
+/// How much the host may take.
+const STEAL: f64 = 0.05;
+
+/// Plays a cell to these addresses, and looks at these programs.
+pub(crate) fn measure(plan: Plan, cell: &Cell, parts: &[Part]) -> Result<Turn, Box<dyn Error>> {
+    let load = Load::start(plan)?;
+    load.ready(PATIENCE)?;
+    load.publish();
+    load.received(u64::from(cell.pairs), PATIENCE)?;
+    pause(WARM);
+
+    let before = Look::now(&load, parts)?;
+    let watch = Watch::start();
+    drop(load.take_window());
+    pause(Duration::from_secs(cell.seconds));
+    let after = Look::now(&load, parts)?;
+    let seconds = watch.seconds();
+    let window = load.take_window();
+    let report = load.finish(PATIENCE);
+
+    let mut turn = Turn {
+        messages: after.received - before.received,
+        seconds,
+        cpu: before.parts.iter().zip(&after.parts).map(|(before, after)| cpu(before, after)).collect(),
+        own_cpu: cpu(&before.own, &after.own),
+        steal: after.machine.stolen_since(&before.machine),
+        window,
+        faults: Vec::new(),
+    };
+    if !report.verdict.is_clean() {
+        turn.faults.push(report.to_string());
+    }
+    turn.judge(cell);
+    Ok(turn)
+}
+
+impl Turn {
+    fn judge(&mut self, cell: &Cell) {
+        let Spread { p99: late, .. } = self.window.lateness;
+        match cell.tempo {
+            Tempo::Rate(_) if late > LATE => self.faults.push(format!("the load was {:.1} ms late", millis(late))),
+            Tempo::Closed(_) if self.own_cores() > OWN_CORES => {
+                self.faults.push(format!("the load used up {:.2} processors", self.own_cores()));
+            }
+            _ => {}
+        }
+        if self.steal > STEAL {
+            self.faults.push(format!("the host took {:.0} %", self.steal * 100.0));
+        }
+        if self.messages == 0 {
+            self.faults.push("no message arrived".to_owned());
+        }
+    }
+}
+
+/// The clients of a cell.
+pub(crate) fn plan(addresses: &[std::net::SocketAddr], cell: &Cell) -> Plan {
+    Plan {
+        shape: Shape::OneWay,
+        mix: vec![cell.qos],
+        tempo: cell.tempo,
+        payload: cell.payload,
+        sources: if addresses.iter().all(|address| address.ip().is_loopback()) { SOURCES } else { 0 },
+        ..Plan::new("bench", addresses, 2 * cell.pairs)
+    }
+}
+
+struct Look {
+    received: u64,
+    parts: Vec<Group>,
+    own: Group,
+    machine: Machine,
+}
+
+impl Look {
+    fn now(load: &Load, parts: &[Part]) -> io::Result<Self> {
+        Ok(Self {
+            received: load.progress().totals.received,
+            parts: parts.iter().map(Part::look).collect::<io::Result<_>>()?,
+            own: own()?,
+            machine: Machine::now()?,
+        })
+    }
+}
+
+fn cpu(before: &Group, after: &Group) -> f64 {
+    after.cpu.saturating_sub(before.cpu).as_secs_f64()
+}
+
+/// This process alone: its children are in groups of their own.
+fn own() -> io::Result<Group> {
+    let usage = baton_drill::proc::Usage::of(std::process::id())?;
+    Ok(Group { cpu: usage.cpu, rss: usage.rss, processes: 1 })
+}
+
+/// What all processors did, in ticks (proc(5), /proc/stat).
+#[derive(Clone, Copy, Debug)]
+struct Machine {
+    all: u64,
+    stolen: u64,
+}
+
+impl Machine {
+    fn now() -> io::Result<Self> {
+        let text = std::fs::read_to_string("/proc/stat")?;
+        let line = text.lines().find_map(|line| line.strip_prefix("cpu "));
+        let ticks: Vec<u64> = line.unwrap_or("").split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        // user nice system idle iowait irq softirq steal; guests are in user already.
+        let stolen = *ticks.get(7).ok_or_else(|| io::Error::other("/proc/stat says nothing of stolen time"))?;
+        Ok(Self { all: ticks.iter().take(8).sum(), stolen })
+    }
+
+    fn stolen_since(&self, before: &Self) -> f64 {
+        let all = self.all.saturating_sub(before.all).max(1);
+        count(self.stolen.saturating_sub(before.stolen)) / count(all)
+    }
+}
