@@ -1,10 +1,16 @@
 //! What a measurement is made against: any MQTT address, or a tier of this very program.
 
-use std::{error::Error, net::SocketAddr};
+use std::{error::Error, fmt, net::SocketAddr, path::PathBuf};
 
+use baton_drill::{load::Tempo, mqtt::Qos};
 use clap::Args;
 
-use super::stack::{Kind, Part, Stack};
+use super::{
+    Figures, machine,
+    measure::Cell,
+    report::Report,
+    stack::{Kind, Part, Stack},
+};
 
 /// Which.
 #[derive(Args, Clone, Debug)]
@@ -16,6 +22,45 @@ pub(crate) struct Against {
     /// A program on this machine to account for, with all processes of its group
     #[arg(long = "process", value_name = "NAME=PID", value_parser = part, requires = "addresses")]
     parts: Vec<Part>,
+    /// Write the result here too, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// What is published.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Load {
+    /// Publishers, each with a subscriber of its own
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pairs: u32,
+    /// Quality of service: 0, 1 or 2
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
+    qos: u8,
+    /// Bytes of payload
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(40..=1_048_576))]
+    bytes: u32,
+    /// Seconds that are measured
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    seconds: u64,
+}
+
+impl Load {
+    pub(crate) fn cell(&self, tempo: Tempo) -> Cell {
+        Cell {
+            pairs: self.pairs,
+            qos: Qos::from_level(self.qos).unwrap_or(Qos::ExactlyOnce),
+            payload: usize::try_from(self.bytes).unwrap_or(usize::MAX),
+            tempo,
+            seconds: self.seconds,
+        }
+    }
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pairs, qos, bytes, seconds } = self;
+        write!(f, "{seconds} s, {pairs} publishers, a subscriber each, QoS {qos}, {bytes} bytes")
+    }
 }
 
 fn part(text: &str) -> Result<Part, String> {
@@ -29,19 +74,34 @@ fn part(text: &str) -> Result<Part, String> {
 pub(crate) struct Subject {
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) parts: Vec<Part>,
-    pub(crate) stack: Option<Stack>,
+    _stack: Option<Stack>,
 }
 
 impl Against {
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    pub(crate) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
     pub(crate) fn subject(&self) -> Result<Subject, Box<dyn Error>> {
         if !self.addresses.is_empty() {
             let addresses: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
             println!("set-up:  what listens at {}", addresses.join(", "));
-            return Ok(Subject { addresses: self.addresses.clone(), parts: self.parts.clone(), stack: None });
+            return Ok(Subject { addresses: self.addresses.clone(), parts: self.parts.clone(), _stack: None });
         }
         let stack = Stack::start(Kind::Baton)?;
         println!("set-up:  edge, origin and sidecar of this program before a broker that does as little as it can");
         let parts = stack.hops.iter().chain([&stack.broker]).cloned().collect();
-        Ok(Subject { addresses: vec![stack.address], parts, stack: Some(stack) })
+        Ok(Subject { addresses: vec![stack.address], parts, _stack: Some(stack) })
+    }
+
+    /// Prints what came of it, and writes it where it is wanted.
+    pub(crate) fn finish(&self, mut report: Report, faults: &[String]) -> Figures {
+        report.faults(faults);
+        report.finish(&machine::lines(), self.json.as_deref())?;
+        Ok(Vec::new())
     }
 }

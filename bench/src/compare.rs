@@ -20,6 +20,12 @@ pub struct Options {
     /// Seconds that each turn is measured
     #[arg(long, default_value_t = 4)]
     seconds: u64,
+    /// Only these stacks, by the beginning of their name
+    #[arg(long, value_name = "NAME")]
+    stack: Vec<String>,
+    /// Only these loads, by their name
+    #[arg(long, value_name = "PAIRS:QOS[:RATE]")]
+    cell: Vec<String>,
 }
 
 const ALL: [Kind; 10] = [
@@ -35,17 +41,26 @@ const ALL: [Kind; 10] = [
     Kind::Envoy(2),
 ];
 
+/// A load, as it is called on the command line and in tables.
+const CELLS: [(&str, u32, Qos, Tempo); 6] = [
+    ("1000:1", 1_000, Qos::AtLeastOnce, Tempo::Closed(4)),
+    ("100:0", 100, Qos::AtMostOnce, Tempo::Closed(16)),
+    ("100:0:5000", 100, Qos::AtMostOnce, Tempo::Rate(5_000)),
+    ("1000:0:5000", 1_000, Qos::AtMostOnce, Tempo::Rate(5_000)),
+    ("1000:0:10000", 1_000, Qos::AtMostOnce, Tempo::Rate(10_000)),
+    ("1000:0:20000", 1_000, Qos::AtMostOnce, Tempo::Rate(20_000)),
+];
+
 pub(super) fn run(options: &Options) -> Figures {
-    let cells = [
-        (1_000, Qos::AtLeastOnce, Tempo::Closed(4)),
-        (100, Qos::AtMostOnce, Tempo::Closed(16)),
-        (100, Qos::AtMostOnce, Tempo::Rate(5_000)),
-    ];
-    for (pairs, qos, tempo) in cells {
+    let wanted =
+        |wanted: &[String], name: &str| wanted.is_empty() || wanted.iter().any(|w| name.starts_with(w.as_str()));
+    for (name, pairs, qos, tempo) in
+        CELLS.into_iter().filter(|(name, ..)| options.cell.is_empty() || options.cell.iter().any(|cell| cell == name))
+    {
         let cell = Cell { pairs, qos, payload: 64, tempo, seconds: options.seconds };
-        println!("\n{pairs} pairs, QoS {}, {tempo:?}", qos.level());
+        println!("\n{name}");
         for round in 1..=options.rounds {
-            for kind in ALL {
+            for kind in ALL.into_iter().filter(|kind| wanted(&options.stack, &kind.to_string())) {
                 if let Some(Err(_)) = kind.version() {
                     continue;
                 }

@@ -7,16 +7,21 @@ mod against;
 mod broker;
 mod chaos;
 mod compare;
+mod connect;
 mod cpu;
 mod endurance;
 mod figure;
+mod idle;
+mod latency;
 pub mod machine;
 mod measure;
 mod memory;
 mod moves;
 mod payload;
 mod relay;
+mod report;
 mod resources;
+mod restart;
 mod sink;
 mod stack;
 mod throughput;
@@ -55,6 +60,14 @@ pub enum Bench {
     Payload(payload::Options),
     /// How many messages a second pass, and what each costs in processor time
     Throughput(throughput::Options),
+    /// How long messages take at a fixed rate
+    Latency(latency::Options),
+    /// How many clients a second can connect
+    Connect(connect::Options),
+    /// What a silent client costs in memory
+    Idle(idle::Options),
+    /// What clients notice of one restart of what stands between them and the broker
+    Restart(restart::Options),
     /// Baton beside what people would put there instead
     Compare(compare::Options),
     /// Be the broker behind the stacks that are compared
@@ -113,6 +126,10 @@ fn measure(bench: Bench, version: &str) -> ExitCode {
         Bench::Resources(options) => resources::run(&options),
         Bench::Payload(options) => payload::run(&options),
         Bench::Throughput(options) => throughput::run(&options),
+        Bench::Latency(options) => latency::run(&options),
+        Bench::Connect(options) => connect::run(&options),
+        Bench::Idle(options) => idle::run(&options),
+        Bench::Restart(options) => restart::run(&options),
         Bench::Compare(options) => compare::run(&options),
         Bench::Sink { .. } | Bench::Relay { .. } => unreachable!("these serve"),
     });

@@ -16,16 +16,26 @@ pub fn raise_open_files() -> io::Result<Option<u64>> {
 
 /// Says on what it runs, and raises the limit of open files.
 pub(crate) fn prepare(version: &str) -> io::Result<()> {
-    let maximum = raise_open_files()?;
-    let cores = thread::available_parallelism()?;
-    let open_files = maximum.map_or_else(|| "any number of".to_owned(), |files| files.to_string());
+    raise_open_files()?;
     println!("baton {version}");
-    println!("machine: {cores} cores ({}), Linux {}", model(), line("/proc/sys/kernel/osrelease"));
-    println!("         load average {}, {open_files} open files a process", line("/proc/loadavg"));
+    for (at, line) in lines().iter().enumerate() {
+        println!("{} {line}", if at == 0 { "machine:" } else { "        " });
+    }
     if cfg!(debug_assertions) {
         println!("         NOT OPTIMISED: built without --release; times and processor time mean nothing");
     }
     Ok(())
+}
+
+/// The machine, in words.
+pub(crate) fn lines() -> Vec<String> {
+    let cores = thread::available_parallelism().map_or(0, usize::from);
+    let open_files = getrlimit(Resource::Nofile).maximum;
+    let open_files = open_files.map_or_else(|| "any number of".to_owned(), |files| files.to_string());
+    vec![
+        format!("{cores} cores ({}), Linux {}", model(), line("/proc/sys/kernel/osrelease")),
+        format!("load average {}, {open_files} open files a process", line("/proc/loadavg")),
+    ]
 }
 
 /// The program that the tier's processes run: this one.

@@ -13,7 +13,7 @@ use baton_drill::{
 use super::stack::Part;
 
 /// Time for the slowest step, connecting all clients.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Time under load before the measurement.
 const WARM: Duration = Duration::from_secs(1);
 /// Local addresses that the clients connect from: each has ports for some 28,000 connections.
@@ -141,9 +141,14 @@ pub(crate) fn plan(addresses: &[std::net::SocketAddr], cell: &Cell) -> Plan {
         mix: vec![cell.qos],
         tempo: cell.tempo,
         payload: cell.payload,
-        sources: if addresses.iter().all(|address| address.ip().is_loopback()) { SOURCES } else { 0 },
+        sources: sources(addresses),
         ..Plan::new("bench", addresses, 2 * cell.pairs)
     }
+}
+
+/// Local addresses to connect from, on loopback only: elsewhere the kernel knows better.
+pub(crate) fn sources(addresses: &[std::net::SocketAddr]) -> u8 {
+    if addresses.iter().all(|address| address.ip().is_loopback()) { SOURCES } else { 0 }
 }
 
 struct Look {
@@ -164,7 +169,8 @@ impl Look {
     }
 }
 
-fn cpu(before: &Group, after: &Group) -> f64 {
+/// Seconds between two looks.
+pub(crate) fn cpu(before: &Group, after: &Group) -> f64 {
     after.cpu.saturating_sub(before.cpu).as_secs_f64()
 }
 

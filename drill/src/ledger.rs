@@ -190,7 +190,7 @@ impl Ledger {
     /// Client `client` lost its connection at `now` in the way that `how` names.
     pub fn dropped(&mut self, client: u32, how: &'static str, now: u64) {
         self.totals.dropped += 1;
-        self.window.forget(client);
+        self.window.lost(client);
         self.ended.insert(client, Dropped { how, at: now });
         self.fault(|| format!("client {client} was dropped: {how}"));
     }

@@ -70,6 +70,8 @@ pub struct Window {
 struct Ear {
     last: u64,
     longest: u64,
+    /// Its connection was lost after the last message.
+    lost: bool,
 }
 
 /// The window that is open.
@@ -97,22 +99,23 @@ impl Default for Open {
 }
 
 impl Open {
-    /// A receiver got something; how long it had waited, and since when.
+    /// A receiver got something; since when it had waited on its connection, and how long.
     pub(super) fn hear(&mut self, receiver: u32, now: u64) -> (u64, u64) {
         let tick = usize::try_from(now.saturating_sub(self.begun) / TICK).unwrap_or(TICKS).min(TICKS - 1);
         if self.deliveries.len() <= tick {
             self.deliveries.resize(tick + 1, 0);
         }
         self.deliveries[tick] += 1;
-        let ear = self.ears.entry(receiver).or_insert(Ear { last: now, longest: 0 });
+        let ear = self.ears.entry(receiver).or_insert(Ear { last: now, longest: 0, lost: false });
         let (since, waited) = (ear.last, now.saturating_sub(ear.last));
-        *ear = Ear { last: now, longest: ear.longest.max(waited) };
-        (since, waited)
+        let lost = ear.lost;
+        *ear = Ear { last: now, longest: ear.longest.max(waited), lost: false };
+        if lost { (now, 0) } else { (since, waited) }
     }
 
-    /// A receiver has no connection any more: it doesn't wait.
-    pub(super) fn forget(&mut self, receiver: u32) {
-        self.ears.remove(&receiver);
+    /// A receiver lost its connection. It waits for its next message all the same, however it gets that.
+    pub(super) fn lost(&mut self, receiver: u32) {
+        self.ears.entry(receiver).and_modify(|ear| ear.lost = true);
     }
 
     pub(super) fn took(&mut self, latency: u64) {
@@ -169,9 +172,10 @@ mod tests {
         assert_eq!((window.waits.count, window.waits.p50 / 1_000, window.waits.max / 1_000), (2, 250, 300));
 
         assert_eq!(open.hear(1, 311_000), (301_000, 10_000));
-        open.forget(2);
+        open.lost(2);
+        assert_eq!(open.hear(2, 321_000), (321_000, 0), "not on one connection");
         let window = open.take(321_000);
-        assert_eq!((window.deliveries, window.latency.count), (vec![1], 0));
-        assert_eq!((window.waits.count, window.waits.max / 1_000), (1, 10));
+        assert_eq!((window.deliveries, window.latency.count), (vec![2], 0));
+        assert_eq!((window.waits.count, window.waits.max / 1_000), (2, 320));
     }
 }

@@ -1,0 +1,103 @@
+//! What a session costs that has been in use and now says nothing: memory of each program, as the slope between two numbers
+//! of sessions, so that what a program needs in any case doesn't count.
+
+use std::{error::Error, net::SocketAddr, time::Duration};
+
+use baton_drill::{
+    load::{Load, Plan, Shape, Tempo},
+    mqtt::Qos,
+    pause::pause,
+};
+use clap::Args;
+
+use super::{
+    Figures,
+    against::Against,
+    measure::{PATIENCE, count, sources},
+    report::Report,
+    stack::Part,
+};
+
+/// Bytes of a message, and how many each client sends to itself before it falls silent.
+const PAYLOAD: usize = 16 * 1024;
+const MESSAGES: u32 = 4;
+/// Messages a second, of all together: some clients at a time. All at once would measure how an allocator keeps what a
+/// herd has needed once.
+const RATE: u32 = 4_000;
+
+#[derive(Args, Debug)]
+pub struct Options {
+    #[command(flatten)]
+    against: Against,
+    #[command(flatten)]
+    pub(crate) crowd: Crowd,
+}
+
+/// How many clients.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Crowd {
+    /// Clients at the first look
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    pub(crate) few: u32,
+    /// Clients at the second look
+    #[arg(long, default_value_t = 8_000, value_parser = clap::value_parser!(u32).range(2..=60_000))]
+    pub(crate) many: u32,
+    /// Seconds without a byte before each look
+    #[arg(long, default_value_t = 5)]
+    pub(crate) quiet: u64,
+}
+
+pub(super) fn run(options: &Options) -> Figures {
+    let Crowd { few, many, quiet } = options.crowd;
+    if few >= many {
+        return Err("--few must be less than --many".into());
+    }
+    let subject = options.against.subject()?;
+    println!(
+        "load:    {few}, then {many} clients; {MESSAGES} messages of {PAYLOAD} bytes each to itself; {quiet} s quiet"
+    );
+    let slopes = slopes(&subject.addresses, options.crowd, &subject.parts)?;
+    let mut report = Report::new("idle");
+    report.put("clients held", f64::from(many), "");
+    for (part, slope) in subject.parts.iter().zip(slopes) {
+        report.put(format!("memory, {}", part.name), slope, "kB per client");
+    }
+    options.against.finish(report, &[])
+}
+
+/// Kilobytes (1,000 bytes) of memory that each part needs for a client more.
+pub(crate) fn slopes(addresses: &[SocketAddr], crowd: Crowd, parts: &[Part]) -> Result<Vec<f64>, Box<dyn Error>> {
+    let first = settle(addresses, "few", crowd.few, crowd.quiet)?;
+    let look = || parts.iter().map(|part| Ok(count(part.look()?.rss / 1024))).collect::<std::io::Result<Vec<_>>>();
+    let less = look()?;
+    let second = settle(addresses, "more", crowd.many - crowd.few, crowd.quiet)?;
+    let more = look()?;
+    for load in [first, second] {
+        let report = load.finish(PATIENCE);
+        if !report.verdict.is_clean() {
+            return Err(report.to_string().into());
+        }
+    }
+    let clients = f64::from(crowd.many - crowd.few);
+    Ok(less.iter().zip(more).map(|(less, more)| (more - less) * 1.024 / clients).collect())
+}
+
+/// Clients that have been in use, and are silent.
+fn settle(addresses: &[SocketAddr], name: &str, clients: u32, quiet: u64) -> Result<Load, Box<dyn Error>> {
+    let load = Load::start(Plan {
+        shape: Shape::Selves,
+        mix: vec![Qos::AtMostOnce],
+        payload: PAYLOAD,
+        tempo: Tempo::Rate(RATE),
+        keep_alive: 0,
+        sources: sources(addresses),
+        ..Plan::new(name, addresses, clients)
+    })?;
+    load.ready(PATIENCE)?;
+    load.publish();
+    load.received(u64::from(clients) * u64::from(MESSAGES), PATIENCE)?;
+    load.stop();
+    load.until(PATIENCE, |progress| progress.totals.received == progress.totals.sent)?;
+    pause(Duration::from_secs(quiet));
+    Ok(load)
+}
