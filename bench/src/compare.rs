@@ -1,31 +1,46 @@
 //! Baton beside what people would put there instead: every stack of fresh processes in turn, round after round, before the
 //! same broker and under the same clients.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | `loads` | loads, and what came of them by stack |
+//! | `rest` | what isn't a load: memory, connecting, a restart |
+//! | `gates` | the ratios that Baton is held to |
+//! | `page` | all of it as a page, with plots |
 
-use std::error::Error;
+mod gates;
+mod loads;
+mod page;
+mod plot;
+mod rest;
 
-use baton_drill::{load::Tempo, mqtt::Qos};
+use std::{error::Error, path::PathBuf};
+
 use clap::Args;
 
-use super::{
-    Figures,
-    measure::{Cell, Turn, measure, plan},
-    stack::{Kind, Stack},
-};
+use self::{loads::Loads, rest::Rest};
+use super::{Figures, stack::Kind};
 
 #[derive(Args, Debug)]
 pub struct Options {
     /// Rounds, in each of which every stack takes its turn
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
-    /// Seconds that each turn is measured
-    #[arg(long, default_value_t = 4)]
+    /// Seconds that each turn under load is measured
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// Only these stacks, by the beginning of their name
+    /// Rounds of what takes long and varies little: memory, connecting, restarts
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    slow_rounds: u32,
+    /// Only these stacks, by the beginning of their name; Baton is always there
     #[arg(long, value_name = "NAME")]
     stack: Vec<String>,
-    /// Only these loads, by their name
+    /// Only these loads, such as 1000:1 or 100:0:5000; none of what isn't a load
     #[arg(long, value_name = "PAIRS:QOS[:RATE]")]
-    cell: Vec<String>,
+    load: Vec<String>,
+    /// Write the page and its plots into this directory
+    #[arg(long, value_name = "DIRECTORY")]
+    write: Option<PathBuf>,
 }
 
 const ALL: [Kind; 10] = [
@@ -41,53 +56,93 @@ const ALL: [Kind; 10] = [
     Kind::Envoy(2),
 ];
 
-/// A load, as it is called on the command line and in tables.
-const CELLS: [(&str, u32, Qos, Tempo); 6] = [
-    ("1000:1", 1_000, Qos::AtLeastOnce, Tempo::Closed(4)),
-    ("100:0", 100, Qos::AtMostOnce, Tempo::Closed(16)),
-    ("100:0:5000", 100, Qos::AtMostOnce, Tempo::Rate(5_000)),
-    ("1000:0:5000", 1_000, Qos::AtMostOnce, Tempo::Rate(5_000)),
-    ("1000:0:10000", 1_000, Qos::AtMostOnce, Tempo::Rate(10_000)),
-    ("1000:0:20000", 1_000, Qos::AtMostOnce, Tempo::Rate(20_000)),
-];
-
 pub(super) fn run(options: &Options) -> Figures {
-    let wanted =
-        |wanted: &[String], name: &str| wanted.is_empty() || wanted.iter().any(|w| name.starts_with(w.as_str()));
-    for (name, pairs, qos, tempo) in
-        CELLS.into_iter().filter(|(name, ..)| options.cell.is_empty() || options.cell.iter().any(|cell| cell == name))
-    {
-        let cell = Cell { pairs, qos, payload: 64, tempo, seconds: options.seconds };
-        println!("\n{name}");
-        for round in 1..=options.rounds {
-            for kind in ALL.into_iter().filter(|kind| wanted(&options.stack, &kind.to_string())) {
-                if let Some(Err(_)) = kind.version() {
-                    continue;
-                }
-                let turn = turn(kind, &cell)?;
-                row(round, kind, &turn);
-            }
-        }
+    let stacks = stacks(options);
+    let loads = Loads::play(&stacks, options)?;
+    let rest = if options.load.is_empty() { Rest::play(&stacks, options)? } else { Rest::default() };
+    let figures = gates::judge(&loads, &rest);
+    if let Some(directory) = &options.write {
+        page::write(directory, &loads, &rest, &figures, options)?;
     }
-    Ok(Vec::new())
+    Ok(figures)
 }
 
-fn turn(kind: Kind, cell: &Cell) -> Result<Turn, Box<dyn Error>> {
-    let stack = Stack::start(kind)?;
-    let parts: Vec<_> = stack.hops.iter().chain([&stack.broker]).cloned().collect();
-    measure(plan(&[stack.address], cell), cell, &parts)
+/// Those that there are; of those that aren't it is said why.
+fn stacks(options: &Options) -> Vec<Kind> {
+    let wanted = |kind: &Kind| {
+        let name = kind.to_string().to_lowercase();
+        *kind == Kind::Baton
+            || options.stack.is_empty()
+            || options.stack.iter().any(|w| name.starts_with(&w.to_lowercase()))
+    };
+    let there = |kind: &Kind| match kind.version() {
+        None => true,
+        Some(Ok(version)) => {
+            println!("stack:   {kind}: {version}");
+            true
+        }
+        Some(Err(why)) => {
+            println!("stack:   {kind} is left out: {why}");
+            false
+        }
+    };
+    ALL.into_iter().filter(wanted).filter(there).collect()
 }
 
-fn row(round: u32, kind: Kind, turn: &Turn) {
-    let costs: Vec<_> = (0..turn.cpu.len()).map(|at| format!("{:6.2}", turn.cost(at))).collect();
-    let hops: f64 = (0..turn.cpu.len() - 1).map(|at| turn.cost(at)).sum();
-    println!(
-        "{round:3}  {kind:14}  {:9.0}/s  hops {hops:6.2}  [{}]  load {:.2}  p50 {} p99 {} {:?}",
-        turn.speed(),
-        costs.join(" "),
-        turn.own_cores(),
-        turn.window.latency.p50,
-        turn.window.latency.p99,
-        turn.faults
-    );
+/// The middle one, the least and the most of some values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Middle {
+    median: f64,
+    least: f64,
+    most: f64,
+}
+
+impl Middle {
+    fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let mut values: Vec<_> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        Self { median: at(values.len() / 2), least: at(0), most: at(values.len().saturating_sub(1)) }
+    }
+}
+
+/// Tries until nothing speaks against what comes out, a few times; what speaks against the last try is said.
+fn valid<T>(
+    what: &str,
+    mut turn: impl FnMut() -> Result<(T, Vec<String>), Box<dyn Error>>,
+) -> Result<Option<T>, Box<dyn Error>> {
+    const TRIES: u32 = 3;
+    for _ in 0..TRIES {
+        let (result, faults) = turn()?;
+        if faults.is_empty() {
+            return Ok(Some(result));
+        }
+        println!("     {what}: NOT VALID, run again: {}", faults.join("; "));
+    }
+    println!("     {what}: left out of this round");
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_of_some_values() {
+        assert_eq!(Middle::of([3.0, 1.0, 2.0]), Middle { median: 2.0, least: 1.0, most: 3.0 });
+        assert!(Middle::of([]).median.is_nan());
+    }
+
+    #[test]
+    fn what_is_not_valid_is_tried_again_and_left_out_at_last() {
+        let mut tries = 0;
+        let mut turn = |good| {
+            valid("a turn", || {
+                tries += 1;
+                Ok((tries, if tries >= good { vec![] } else { vec!["late".to_owned()] }))
+            })
+        };
+        assert_eq!(turn(2).unwrap(), Some(2));
+        assert_eq!(turn(9).unwrap(), None);
+    }
 }

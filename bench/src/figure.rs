@@ -42,6 +42,23 @@ impl Figure {
     }
 }
 
+impl Figure {
+    /// Whether there is no value: it was made of what wasn't measured.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.value.is_nan()
+    }
+
+    /// Its name, its value, its target, and whether that is met.
+    pub(super) fn cells(&self) -> [String; 4] {
+        let text = self.to_string();
+        let rest = text.strip_prefix(&format!("{}: ", self.name)).unwrap_or(&text);
+        let mut parts = rest.splitn(3, ", ");
+        let mut next = || parts.next().unwrap_or_default().to_owned();
+        let (value, target, verdict) = (next(), next(), next());
+        [self.name.clone(), value, target.trim_start_matches("target ").to_owned(), verdict]
+    }
+}
+
 /// As few digits as tell it: counts have none behind the point.
 fn number(value: f64) -> String {
     if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.2}") }

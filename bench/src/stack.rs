@@ -5,11 +5,11 @@ mod envoy;
 mod haproxy;
 mod nginx;
 
-use std::{error::Error, fmt, net::SocketAddr, path::PathBuf};
+use std::{error::Error, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use baton_drill::{
     proc::Group,
-    tier::{Broker, Layout, Role, Tier},
+    tier::{Broker, Layout, Role, Signal, Tier},
 };
 
 use super::machine;
@@ -54,6 +54,17 @@ impl Kind {
         }
     }
 
+    /// How the hop in the middle is restarted without refusing anybody, in the best way that it offers.
+    pub(crate) fn reload(self) -> &'static str {
+        match self {
+            Self::Direct | Self::Baton => "-",
+            Self::Relay(_) => "SIGTERM, started again",
+            Self::Haproxy(_) => "SIGUSR2, hard-stop-after 5s",
+            Self::Nginx(_) => "SIGHUP, shutdown_timeout 5s",
+            Self::Envoy(_) => "hot restart, parent ends at 6 s",
+        }
+    }
+
     fn threads(self) -> Option<u8> {
         match self {
             Self::Direct | Self::Baton => None,
@@ -93,6 +104,7 @@ impl Part {
 /// A stack that runs. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Stack {
+    kind: Kind,
     /// Where clients connect.
     pub(crate) address: SocketAddr,
     /// What stands between clients and broker, from the clients on.
@@ -103,9 +115,19 @@ pub(crate) struct Stack {
     _behind: Tier,
 }
 
+/// How long a program may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What the hop in the middle is called in the tier.
 pub(crate) const MIDDLE: &str = "middle";
 const ENTRY: &str = "entry";
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if let (Kind::Envoy(_), Ok(listen)) = (self.kind, self.tier.address(MIDDLE)) {
+            envoy::clear(listen);
+        }
+    }
+}
 
 impl Stack {
     /// Starts one, of fresh processes.
@@ -127,14 +149,35 @@ impl Stack {
         }
         let mut tier = Tier::new(Layout::empty(&program))?;
         if kind == Kind::Direct {
-            return Ok(Self { address: sink, hops: Vec::new(), broker, tier, _behind: behind });
+            return Ok(Self { kind, address: sink, hops: Vec::new(), broker, tier, _behind: behind });
         }
         let (entry, middle) = (tier.free_address()?, tier.free_address()?);
         add(&mut tier, kind, MIDDLE, middle, sink)?;
         add(&mut tier, kind, ENTRY, entry, middle)?;
         tier.start_all()?;
         let hops = vec![Part::new(ENTRY, tier.pid(ENTRY)?), Part::new(MIDDLE, tier.pid(MIDDLE)?)];
-        Ok(Self { address: entry, hops, broker, tier, _behind: behind })
+        Ok(Self { kind, address: entry, hops, broker, tier, _behind: behind })
+    }
+
+    /// Restarts the hop in the middle as [`Kind::reload`] says.
+    pub(crate) fn reload(&mut self) -> Result<(), Box<dyn Error>> {
+        let tier = &mut self.tier;
+        match self.kind {
+            Kind::Direct | Kind::Baton => return Err("this has no such hop".into()),
+            Kind::Relay(_) => {
+                tier.terminate(MIDDLE)?;
+                tier.exit(MIDDLE, PATIENCE)?;
+                tier.restart(MIDDLE)?;
+            }
+            Kind::Haproxy(_) => tier.signal(MIDDLE, Signal::USR2)?,
+            Kind::Nginx(_) => tier.signal(MIDDLE, Signal::HUP)?,
+            Kind::Envoy(threads) => {
+                let (listen, directory) = (tier.address(MIDDLE)?, tier.directory().join(MIDDLE));
+                tier.add("middle, next", listen, envoy::next(&directory, listen, threads)?)?;
+                tier.start("middle, next")?;
+            }
+        }
+        Ok(())
     }
 
     fn baton(layout: Layout, behind: Tier, broker: Part) -> Result<Self, Box<dyn Error>> {
@@ -149,7 +192,7 @@ impl Stack {
         let hops = [("edge", "edge-1"), ("origin", "origin-1"), ("sidecar", "home-1")];
         let hops = hops.into_iter().map(|(name, node)| Ok(Part::new(name, tier.pid(node)?)));
         let hops = hops.collect::<Result<_, baton_drill::tier::Error>>()?;
-        Ok(Self { address: tier.edges()[0], hops, broker, tier, _behind: behind })
+        Ok(Self { kind: Kind::Baton, address: tier.edges()[0], hops, broker, tier, _behind: behind })
     }
 }
 

@@ -43,10 +43,38 @@ pub(super) fn command(
         .replace("{dir}", &directory.display().to_string());
     let file = directory.join("envoy.yaml");
     std::fs::write(&file, text)?;
-    let program = program().map_err(io::Error::other)?;
-    let mut command = vec![super::text(&program), "-c".to_owned(), super::text(&file)];
-    command.extend(
-        ["--concurrency", &threads.to_string(), "--log-level", "error", "--disable-hot-restart"].map(str::to_owned),
-    );
+    let mut command = words(&file, threads)?;
+    if entry {
+        command.push("--disable-hot-restart".to_owned());
+    } else {
+        command.extend(restarting(listen, 0));
+    }
     Ok(command)
+}
+
+/// How its successor is started.
+pub(super) fn next(directory: &Path, listen: SocketAddr, threads: u8) -> io::Result<Vec<String>> {
+    let mut command = words(&directory.join("envoy.yaml"), threads)?;
+    command.extend(restarting(listen, 1));
+    Ok(command)
+}
+
+/// What it leaves behind in shared memory.
+pub(super) fn clear(listen: SocketAddr) {
+    // Where there is nothing, nothing was left.
+    drop(std::fs::remove_file(format!("/dev/shm/envoy_shared_memory_{}0", listen.port())));
+}
+
+fn words(file: &Path, threads: u8) -> io::Result<Vec<String>> {
+    let program = program().map_err(io::Error::other)?;
+    let words = ["--concurrency", &threads.to_string(), "--log-level", "error"].map(str::to_owned);
+    Ok([vec![super::text(&program), "-c".to_owned(), super::text(file)], words.to_vec()].concat())
+}
+
+/// A hop that is restarted while it serves: the old process ends when its successor has been there for 6 s.
+fn restarting(listen: SocketAddr, epoch: u8) -> Vec<String> {
+    let id = listen.port().to_string();
+    let epoch = epoch.to_string();
+    let words = ["--base-id", &id, "--restart-epoch", &epoch, "--drain-time-s", "5", "--parent-shutdown-time-s", "6"];
+    words.map(str::to_owned).to_vec()
 }

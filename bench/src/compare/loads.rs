@@ -1,0 +1,149 @@
+//! Loads, and what came of them by stack.
+
+use std::error::Error;
+
+use baton_drill::{load::Tempo, mqtt::Qos};
+
+use super::{Middle, Options, valid};
+use crate::{
+    measure::{Cell, Turn, measure, millis, plan},
+    stack::{Kind, Stack},
+};
+
+/// A load: its name on the command line and in tables, publishers, quality of service, pace.
+pub(super) type Named = (&'static str, u32, Qos, Tempo);
+
+pub(super) const MANY: &str = "1000:1";
+pub(super) const FEW: &str = "100:0";
+pub(super) const CALM: &str = "100:0:5000";
+/// The rates among which the highest is looked for that nobody is overwhelmed by.
+pub(super) const RATES: [&str; 4] = ["1000:0:20000", "1000:0:15000", "1000:0:10000", "1000:0:5000"];
+
+pub(super) const ALL: [Named; 7] = [
+    (MANY, 1_000, Qos::AtLeastOnce, Tempo::Closed(4)),
+    (FEW, 100, Qos::AtMostOnce, Tempo::Closed(16)),
+    (CALM, 100, Qos::AtMostOnce, Tempo::Rate(5_000)),
+    (RATES[0], 1_000, Qos::AtMostOnce, Tempo::Rate(20_000)),
+    (RATES[1], 1_000, Qos::AtMostOnce, Tempo::Rate(15_000)),
+    (RATES[2], 1_000, Qos::AtMostOnce, Tempo::Rate(10_000)),
+    (RATES[3], 1_000, Qos::AtMostOnce, Tempo::Rate(5_000)),
+];
+
+/// One valid turn.
+#[derive(Debug)]
+struct Played {
+    load: &'static str,
+    kind: Kind,
+    turn: Turn,
+}
+
+/// All turns.
+#[derive(Debug, Default)]
+pub(super) struct Loads {
+    played: Vec<Played>,
+}
+
+impl Loads {
+    pub(super) fn play(stacks: &[Kind], options: &Options) -> Result<Self, Box<dyn Error>> {
+        let mut loads = Self::default();
+        let wanted = |(name, ..): &Named| options.load.is_empty() || options.load.iter().any(|load| load == name);
+        for (name, pairs, qos, tempo) in ALL.into_iter().filter(wanted) {
+            let cell = Cell { pairs, qos, payload: 64, tempo, seconds: options.seconds };
+            println!("\n{name}                      us of processor time per message         latency, us");
+            println!("round  stack            messages/s    hops  each hop             broker     p50      p99  load");
+            for round in 1..=options.rounds {
+                for kind in stacks {
+                    let played = valid(&kind.to_string(), || {
+                        let turn = turn(*kind, &cell)?;
+                        let mut faults = turn.faults.clone();
+                        // The broker alone is there to be seen, and as fast as the load.
+                        faults.retain(|_| *kind != Kind::Direct);
+                        Ok((turn, faults))
+                    })?;
+                    if let Some(turn) = played {
+                        row(round, *kind, &turn);
+                        loads.played.push(Played { load: name, kind: *kind, turn });
+                    }
+                }
+            }
+        }
+        Ok(loads)
+    }
+
+    /// What came of a load at a stack, turn by turn.
+    fn of(&self, load: &str, kind: Kind) -> impl Iterator<Item = &Turn> {
+        let hit = move |played: &&Played| played.kind == kind && played.load == load;
+        self.played.iter().filter(hit).map(|played| &played.turn)
+    }
+
+    pub(super) fn middle(&self, load: &str, kind: Kind, what: impl Fn(&Turn) -> f64) -> Middle {
+        Middle::of(self.of(load, kind).map(what))
+    }
+
+    pub(super) fn turns(&self, load: &str, kind: Kind) -> usize {
+        self.of(load, kind).count()
+    }
+
+    /// The loads that were played.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        ALL.iter()
+            .map(|(name, ..)| *name)
+            .filter(|name| self.played.iter().any(|played| played.load == *name))
+            .collect()
+    }
+
+    /// The stacks that a load was played at.
+    pub(super) fn kinds(&self, load: &str) -> Vec<Kind> {
+        super::ALL.into_iter().filter(|kind| self.turns(load, *kind) > 0).collect()
+    }
+
+    /// The best that some stacks reach: `best` of their medians.
+    pub(super) fn best(
+        &self,
+        load: &str,
+        among: impl Fn(Kind) -> bool,
+        what: impl Fn(&Turn) -> f64,
+        best: fn(f64, f64) -> f64,
+    ) -> f64 {
+        let medians =
+            self.kinds(load).into_iter().filter(|kind| among(*kind)).map(|kind| self.middle(load, kind, &what).median);
+        medians.reduce(best).unwrap_or(f64::NAN)
+    }
+}
+
+impl Turn {
+    /// Processor time per message of all hops.
+    pub(super) fn hops(&self) -> f64 {
+        (0..self.cpu.len().saturating_sub(1)).map(|hop| self.cost(hop)).sum()
+    }
+
+    /// Of the broker behind them.
+    pub(super) fn broker(&self) -> f64 {
+        self.cost(self.cpu.len().saturating_sub(1))
+    }
+
+    /// The share of a processor that the busiest program took.
+    pub(super) fn busiest(&self) -> f64 {
+        self.cpu.iter().map(|cpu| cpu / self.seconds).fold(0.0, f64::max)
+    }
+}
+
+fn turn(kind: Kind, cell: &Cell) -> Result<Turn, Box<dyn Error>> {
+    let stack = Stack::start(kind)?;
+    let parts: Vec<_> = stack.hops.iter().chain([&stack.broker]).cloned().collect();
+    measure(plan(&[stack.address], cell), cell, &parts)
+}
+
+fn row(round: u32, kind: Kind, turn: &Turn) {
+    let each: Vec<_> = (0..turn.cpu.len() - 1).map(|hop| format!("{:.2}", turn.cost(hop))).collect();
+    println!(
+        "{round:5}  {kind:15}  {:10.0}  {:6.2}  {:19}  {:6.2}  {:6.0}  {:7.0}  {:.2}",
+        turn.speed(),
+        turn.hops(),
+        each.join(" + "),
+        turn.broker(),
+        millis(turn.window.latency.p50) * 1e3,
+        millis(turn.window.latency.p99) * 1e3,
+        turn.own_cores(),
+    );
+}
