@@ -14,9 +14,19 @@ pub fn raise_open_files() -> io::Result<Option<u64>> {
     Ok(maximum)
 }
 
+/// What the program calls itself; set once.
+static VERSION: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+
+/// The commit that the program was built from, as its version says.
+pub(crate) fn commit() -> &'static str {
+    let version = VERSION.get().map_or("", String::as_str);
+    version.split("commit ").nth(1).and_then(|rest| rest.split(';').next()).unwrap_or("unknown")
+}
+
 /// Says on what it runs, and raises the limit of open files.
 pub(crate) fn prepare(version: &str) -> io::Result<()> {
     raise_open_files()?;
+    VERSION.get_or_init(|| version.to_owned());
     println!("baton {version}");
     for (at, line) in lines().iter().enumerate() {
         println!("{} {line}", if at == 0 { "machine:" } else { "        " });

@@ -1,16 +1,220 @@
 //! All of it as a page, with plots.
 
-use std::path::Path;
+use std::{error::Error, fmt::Write, fs, path::Path, time::SystemTime};
 
-use super::{Options, loads::Loads, rest::Rest};
-use crate::figure::Figure;
+use super::{
+    Middle, Options, gates,
+    loads::{CALM, FEW, Loads, MANY},
+    plot,
+    rest::{CLIENTS, CROWD, HERD, Rest},
+};
+use crate::{
+    figure::Figure,
+    machine,
+    measure::{Turn, count},
+    stack::Kind,
+};
 
+const PAGE: &str = "benchmarks.md";
+const COST: &str = "benchmarks-processor-time.svg";
+const RESTART: &str = "benchmarks-restart.svg";
+
+/// Writes the page and its plots into a directory.
 pub(super) fn write(
-    _directory: &Path,
-    _loads: &Loads,
-    _rest: &Rest,
-    _figures: &[Figure],
-    _options: &Options,
-) -> std::io::Result<()> {
+    directory: &Path,
+    loads: &Loads,
+    rest: &Rest,
+    figures: &[Figure],
+    options: &Options,
+) -> Result<(), Box<dyn Error>> {
+    let mut page = String::new();
+    head(&mut page, options);
+    held_to(&mut page, figures);
+    plot::cost(&directory.join(COST), loads)?;
+    writeln!(page, "\n![Processor time per message of each program, 1000:1]({COST})")?;
+    for load in loads.names() {
+        table(&mut page, loads, load)?;
+    }
+    better(&mut page, loads, rest)?;
+    if !rest.memory.is_empty() {
+        memory(&mut page, rest)?;
+        restarts(&mut page, rest)?;
+        plot::restart(&directory.join(RESTART), rest)?;
+        writeln!(page, "\n![Messages delivered in each tenth of a second around one restart]({RESTART})")?;
+    }
+    fs::write(directory.join(PAGE), page)?;
+    println!("\nwritten: {}", directory.join(PAGE).display());
     Ok(())
+}
+
+fn head(page: &mut String, options: &Options) {
+    let Options { rounds, seconds, slow_rounds, .. } = options;
+    let machine: Vec<_> = machine::lines().iter().map(|line| format!("- {line} (at the end)")).collect();
+    let versions: Vec<_> = super::stacks(options)
+        .into_iter()
+        .filter_map(|kind| kind.version()?.ok())
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .map(|version| format!("- {version}"))
+        .collect();
+    let text = format!(
+        "# Baton beside other proxies
+This page is written by `bench/compare`, and by nobody else. {date}, commit {commit}.
+
+{machine}
+{versions}
+
+Every stack stands before the same broker, which does as little as a broker can (`bench/src/sink.rs`), and under the same
+clients. Baton is an edge, an origin and a sidecar; HAProxy, nginx (stream) and a plain relay written with tokio are two TCP
+hops, Envoy two hops with HTTP/2 CONNECT between them; x1 and x2 are threads of each hop. Everything is on one machine, on
+loopback, in fresh processes for each turn. Stacks take turns, {rounds} rounds of {seconds} s each ({slow_rounds} of memory,
+connecting and restarts); the figures are medians, with the least and the most in brackets. A turn that lost a message, in
+which the clients themselves were what was slow, or in which the host took over 5 % of the processors, was run again.
+
+A load is called by its pairs of publisher and subscriber, its quality of service, and its messages a second; without those,
+each publisher has {FEW_WINDOW} messages under way, or {MANY_WINDOW} where there are 1,000. All messages have 64 bytes.
+",
+        date = date(),
+        commit = machine::commit(),
+        machine = machine.join("\n"),
+        versions = versions.join("\n"),
+        FEW_WINDOW = 16,
+        MANY_WINDOW = 4,
+    );
+    page.push_str(&text);
+}
+
+fn held_to(page: &mut String, figures: &[Figure]) {
+    page.push_str("\n## What Baton is held to\n| Figure | Came out | Target | |\n|---|---|---|---|\n");
+    for figure in figures {
+        let [name, value, target, verdict] = figure.cells();
+        let verdict = if figure.met() { verdict } else { format!("**{verdict}**") };
+        page.push_str(&format!("| {name} | {value} | {target} | {verdict} |\n"));
+    }
+}
+
+fn range(middle: Middle, digits: usize) -> String {
+    format!("{:.digits$} ({:.digits$}-{:.digits$})", middle.median, middle.least, middle.most)
+}
+
+fn table(page: &mut String, loads: &Loads, load: &'static str) -> std::fmt::Result {
+    writeln!(page, "\n## {load}")?;
+    if gates::highest_rate(loads) == Some(load) {
+        writeln!(page, "The highest rate at which no program of any stack took 70 % of a processor.\n")?;
+    }
+    writeln!(
+        page,
+        "| Stack | Messages a second | Processor time of all hops, us per message | Each hop | Broker | p50, us | p99, us |"
+    )?;
+    writeln!(page, "|---|---|---|---|---|---|---|")?;
+    for kind in loads.kinds(load) {
+        let of = |what: fn(&Turn) -> f64| loads.middle(load, kind, what);
+        let hops = if kind == Kind::Direct {
+            0
+        } else if kind == Kind::Baton {
+            3
+        } else {
+            2
+        };
+        let each: Vec<_> =
+            (0..hops).map(|hop| format!("{:.2}", loads.middle(load, kind, |turn| turn.cost(hop)).median)).collect();
+        let cells = [
+            range(of(Turn::speed), 0),
+            range(of(Turn::hops), 2),
+            each.join(" + "),
+            format!("{:.2}", of(Turn::broker).median),
+            range(of(|turn| count(turn.window.latency.p50)), 0),
+            range(of(|turn| count(turn.window.latency.p99)), 0),
+        ];
+        writeln!(page, "| {kind} | {} |", cells.join(" | "))?;
+    }
+    Ok(())
+}
+
+/// Where others are better, said in so many words.
+fn better(page: &mut String, loads: &Loads, rest: &Rest) -> std::fmt::Result {
+    let mut said = Vec::new();
+    let mut say = |what: String, ours: f64, theirs: &dyn Fn(Kind) -> f64| {
+        let others = super::ALL.into_iter().filter(|kind| !matches!(kind, Kind::Direct | Kind::Baton));
+        let names: Vec<_> = others.filter(|kind| theirs(*kind) < ours).map(|kind| kind.to_string()).collect();
+        if !names.is_empty() {
+            said.push(format!("- {what}: {}", names.join(", ")));
+        }
+    };
+    for load in [MANY, FEW, CALM] {
+        let cost = |kind| loads.middle(load, kind, Turn::hops).median;
+        say(format!("{load}, processor time per message"), cost(Kind::Baton), &cost);
+        let p50 = |kind| loads.middle(load, kind, |turn| count(turn.window.latency.p50)).median;
+        say(format!("{load}, median latency"), p50(Kind::Baton), &p50);
+    }
+    for load in [MANY, FEW] {
+        let slowness = |kind| -loads.middle(load, kind, Turn::speed).median;
+        say(format!("{load}, messages a second"), slowness(Kind::Baton), &slowness);
+    }
+    let slowness = |kind| -rest.connects_of(kind).median;
+    say("clients that connect a second".to_owned(), slowness(Kind::Baton), &slowness);
+    writeln!(page, "\n## Where others are better")?;
+    writeln!(page, "{}", if said.is_empty() { "In none of these.".to_owned() } else { said.join("\n") })
+}
+
+fn memory(page: &mut String, rest: &Rest) -> std::fmt::Result {
+    writeln!(page, "\n## Memory and connecting")?;
+    writeln!(
+        page,
+        "Memory (RSS) per idle session of each hop, in kB: the slope from {} to {} sessions, each of which has carried 64 KiB
+both ways. Clients that connect and subscribe, 64 at a time, {CLIENTS} in all.\n",
+        CROWD.few, CROWD.many
+    )?;
+    writeln!(page, "| Stack | Memory of each hop | Clients a second |")?;
+    writeln!(page, "|---|---|---|")?;
+    for kind in super::ALL {
+        let hops = if kind == Kind::Baton { 3 } else { 2 };
+        let each = (0..hops).map(|hop| format!("{:.2}", rest.memory_of(kind, hop).median));
+        let each = if kind == Kind::Direct { String::new() } else { each.collect::<Vec<_>>().join(" + ") };
+        let connects = rest.connects_of(kind).median;
+        if !connects.is_nan() {
+            writeln!(page, "| {kind} | {each} | {connects:.0} |")?;
+        }
+    }
+    Ok(())
+}
+
+fn restarts(page: &mut String, rest: &Rest) -> std::fmt::Result {
+    writeln!(page, "\n## One restart of the hop in the middle")?;
+    writeln!(
+        page,
+        "{} clients in pairs, {} messages a second, QoS 0 and 1 in turn. A client that is dropped connects again after 100 ms, as
+few libraries would. Waits are what a client waited longest for a message, beyond the same in a window of the same run in
+which nothing was restarted.\n",
+        HERD.clients, HERD.rate
+    )?;
+    writeln!(page, "| Stack | Restart | Dropped | Lost | Doubled | Reordered | Wait beyond, p99.9 | Longest |")?;
+    writeln!(page, "|---|---|---|---|---|---|---|---|")?;
+    for (kind, how, disruption) in &rest.restarts {
+        let total = disruption.verdict.total();
+        let (p999, longest) = disruption.beyond();
+        writeln!(
+            page,
+            "| {kind} | {how} | {} | {} | {} | {} | {p999:.1} ms | {longest:.1} ms |",
+            disruption.verdict.dropped(),
+            total.lost,
+            total.duplicated,
+            total.reordered
+        )?;
+    }
+    Ok(())
+}
+
+/// The day, in UTC (from days since 1970, after Howard Hinnant's civil_from_days).
+fn date() -> String {
+    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let days = i64::try_from(seconds / 86_400).unwrap_or(0) + 719_468;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
 }
