@@ -86,7 +86,7 @@ impl Codec {
             Some(Level::V5) => self.new.encode(packet, to),
             // Before the level is known only a CONNACK that refuses an unknown one: 3.1.1's form is what every client
             // can read.
-            _ => v3::to_client(packet).map_or(Ok(()), |packet| self.old.encode(packet, to)),
+            _ => v3::to_client(packet, self.level).map_or(Ok(()), |packet| self.old.encode(packet, to)),
         }
     }
 }
@@ -175,6 +175,25 @@ mod tests {
         new.decode(CONNECT_5).unwrap();
         // The long form: some clients lose `E0 01 8E`.
         assert_eq!(encode(&mut new, taken), [0xe0, 2, 0x8e, 0]);
+    }
+
+    #[test]
+    fn what_31_lacks_is_left_out() {
+        let welcome = || Packet::ConnectAck(Box::new(ConnectAck { session_present: true, ..ConnectAck::default() }));
+        let refused = || {
+            Packet::SubscribeAck(SubscribeAck {
+                packet_id: 5.try_into().unwrap(),
+                properties: Vec::new(),
+                reason_string: None,
+                status: vec![SubscribeAckReason::QuotaExceeded, SubscribeAckReason::GrantedQos2],
+            })
+        };
+        for (connect, present, refusal) in [(CONNECT_31, 0, 0), (CONNECT_311, 1, 0x80)] {
+            let mut old = Codec::default();
+            old.decode(connect).unwrap();
+            assert_eq!(encode(&mut old, welcome()), [0x20, 2, present, 0]);
+            assert_eq!(encode(&mut old, refused()), [0x90, 4, 0, 5, refusal, 2]);
+        }
     }
 
     #[test]

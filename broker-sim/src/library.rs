@@ -62,7 +62,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
-    sync::{PoisonError, mpsc},
+    sync::mpsc,
     thread::{self, JoinHandle},
 };
 
@@ -221,7 +221,7 @@ impl Handle {
 
     /// The newest lines of its transcript, the oldest of them first.
     pub fn transcript(&self) -> Vec<Line> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.kept.lines()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the broker says in MQTT 5, in terms of MQTT 3.1 and 3.1.1.
 
+use baton_protocol::connect::Level;
 use rmqtt_codec::{
     types::QoS,
     v3::{ConnectAck as ConnectAck3, ConnectAckReason as Reason3, Packet as Packet3, SubscribeReturnCode},
@@ -7,11 +8,19 @@ use rmqtt_codec::{
 };
 
 /// What a client is sent; none where 3.1.1 has no such packet, and the close alone tells.
-pub(super) fn to_client(packet: Packet) -> Option<Packet3> {
+///
+/// 3.1 has two things less: of a CONNACK the first byte is reserved (3.2), and a SUBACK can't refuse. Who may not subscribe is
+/// acknowledged as if it did (3.8), here with QoS 0.
+pub(super) fn to_client(packet: Packet, level: Option<Level>) -> Option<Packet3> {
+    let old = level == Some(Level::V31);
+    let return_code = |status| match to_return_code(status) {
+        SubscribeReturnCode::Failure if old => SubscribeReturnCode::Success(QoS::AtMostOnce),
+        code => code,
+    };
     Some(match packet {
         Packet::ConnectAck(ack) => Packet3::ConnectAck(ConnectAck3 {
             return_code: to_reason(ack.reason_code)?,
-            session_present: ack.session_present,
+            session_present: ack.session_present && !old,
         }),
         Packet::Publish(publish) => Packet3::Publish(publish),
         Packet::PublishAck(ack) => Packet3::PublishAck { packet_id: ack.packet_id },
@@ -20,7 +29,7 @@ pub(super) fn to_client(packet: Packet) -> Option<Packet3> {
         Packet::PublishComplete(ack) => Packet3::PublishComplete { packet_id: ack.packet_id },
         Packet::SubscribeAck(ack) => Packet3::SubscribeAck {
             packet_id: ack.packet_id,
-            status: ack.status.into_iter().map(to_return_code).collect(),
+            status: ack.status.into_iter().map(return_code).collect(),
         },
         Packet::UnsubscribeAck(ack) => Packet3::UnsubscribeAck { packet_id: ack.packet_id },
         Packet::PingResponse => Packet3::PingResponse,

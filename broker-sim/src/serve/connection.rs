@@ -20,7 +20,7 @@ use super::{
 use crate::{
     broker::{Closing, ConnId, Fault},
     codec::Codec,
-    transcript::Direction,
+    transcript::{Direction, Noted},
 };
 
 /// How a conversation ends.
@@ -252,6 +252,9 @@ impl<S: Stream> Connection<S> {
                 }
                 Ok(None) => break,
                 Err(fault) => {
+                    if handle.records() {
+                        handle.record(self.id, &self.outbox, Noted::unreadable(fault, &self.input[at..]));
+                    }
                     handle.drive(|broker, now| broker.handle_fault(self.id, fault, now));
                     break;
                 }

@@ -62,10 +62,12 @@ impl Outbox {
         (inner.client.clone(), inner.level)
     }
 
-    /// The client has said who it is, and what it speaks.
+    /// The client has said who it is, and what it speaks. What it says a second time doesn't count.
     pub(super) fn introduce(&self, client: &ByteString, level: Option<Level>) {
         let mut inner = self.inner.borrow_mut();
-        (inner.client, inner.level) = (client.clone(), level);
+        if inner.level.is_none() {
+            (inner.client, inner.level) = (client.clone(), level);
+        }
     }
 
     pub(super) fn push(&self, packet: Packet, bytes: usize) {

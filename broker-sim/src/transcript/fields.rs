@@ -148,7 +148,11 @@ fn of_connect(connect: &Connect) -> Fields {
     if connect.topic_alias_max != 0 {
         put(&mut fields, "topic_alias_max", connect.topic_alias_max);
     }
+    put_flag(&mut fields, "request_response_info", connect.request_response_info);
+    // Asked for unless the client says no.
+    put_some(&mut fields, "request_problem_info", (!connect.request_problem_info).then_some(false));
     put_some(&mut fields, "auth_method", connect.auth_method.as_deref());
+    put_flag(&mut fields, "auth_data", connect.auth_data.is_some());
     put_some(&mut fields, "will", connect.last_will.as_ref().map(of_will));
     put_user(&mut fields, &connect.user_properties);
     fields
@@ -161,6 +165,14 @@ fn of_will(will: &LastWill) -> Fields {
     put_flag(&mut fields, "retain", will.retain);
     put_some(&mut fields, "delay", will.will_delay_interval_sec);
     put_bytes(&mut fields, "payload", &will.message);
+    put_some(&mut fields, "expiry", will.message_expiry_interval.map(std::num::NonZeroU32::get));
+    put_some(&mut fields, "content_type", will.content_type.as_deref());
+    put_some(&mut fields, "response_topic", will.response_topic.as_deref());
+    if let Some(data) = &will.correlation_data {
+        put_bytes(&mut fields, "correlation_data", data);
+    }
+    put_flag(&mut fields, "utf8", will.is_utf8_payload == Some(true));
+    put_user(&mut fields, &will.user_properties);
     fields
 }
 
@@ -172,11 +184,26 @@ fn of_connack(ack: &ConnectAck) -> Fields {
     put_some(&mut fields, "assigned_client_id", ack.assigned_client_id.as_deref());
     put_some(&mut fields, "session_expiry", ack.session_expiry_interval_secs);
     put_some(&mut fields, "server_keep_alive", ack.server_keepalive_sec);
+    put_some(&mut fields, "receive_max", Some(ack.receive_max.get()).filter(|most| *most != u16::MAX));
+    put_some(&mut fields, "max_qos", Some(qos(ack.max_qos)).filter(|most| *most < 2));
     put_some(&mut fields, "max_packet_size", ack.max_packet_size);
     if ack.topic_alias_max != 0 {
         put(&mut fields, "topic_alias_max", ack.topic_alias_max);
     }
+    for (name, available) in [
+        ("retain_available", ack.retain_available),
+        ("wildcards_available", ack.wildcard_subscription_available),
+        ("subscription_ids_available", ack.subscription_identifiers_available),
+        ("shares_available", ack.shared_subscription_available),
+    ] {
+        put_some(&mut fields, name, (!available).then_some(false));
+    }
+    put_some(&mut fields, "response_info", ack.response_info.as_deref());
+    put_some(&mut fields, "server_reference", ack.server_reference.as_deref());
     put_some(&mut fields, "auth_method", ack.auth_method.as_deref());
+    if let Some(data) = &ack.auth_data {
+        put_bytes(&mut fields, "auth_data", data);
+    }
     put_user(&mut fields, &ack.user_properties);
     fields
 }
@@ -249,6 +276,8 @@ fn of_auth(auth: &Auth) -> Fields {
     let mut fields = Fields::new();
     put_reason(&mut fields, u8::from(auth.reason_code), auth.reason_string.as_deref());
     put_some(&mut fields, "auth_method", auth.auth_method.as_deref());
+    // A client's may be a secret, as its password.
+    put_flag(&mut fields, "auth_data", auth.auth_data.is_some());
     put_user(&mut fields, &auth.user_properties);
     fields
 }
@@ -272,6 +301,96 @@ mod tests {
         assert_eq!(long, format!(r#"{{"payload":"{}","payload_bytes":400}}"#, "ü".repeat(128)));
         let odd = payload(format!("x{}", "ü".repeat(200)).as_bytes());
         assert_eq!(odd, format!(r#"{{"payload":"x{}","payload_bytes":401}}"#, "ü".repeat(127)));
+    }
+
+    fn shown(packet: Packet) -> String {
+        Value::from(fields(&packet, false)).to_string()
+    }
+
+    /// What comes besides the ordinary fields, which the first of each has.
+    #[test]
+    fn whatever_a_packet_says_is_shown() {
+        let pair = || vec![("k".into(), "v".into())];
+        let will = LastWill {
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            topic: "w".into(),
+            message: "gone".into(),
+            will_delay_interval_sec: Some(3),
+            correlation_data: Some("cd".into()),
+            message_expiry_interval: 4.try_into().ok(),
+            content_type: Some("ct".into()),
+            user_properties: pair(),
+            is_utf8_payload: Some(true),
+            response_topic: Some("rt".into()),
+        };
+        let connect = Connect {
+            clean_start: true,
+            keep_alive: 1,
+            session_expiry_interval_secs: 2,
+            auth_method: Some("am".into()),
+            auth_data: Some("secret".into()),
+            request_problem_info: false,
+            request_response_info: true,
+            receive_max: 5.try_into().ok(),
+            topic_alias_max: 6,
+            user_properties: pair(),
+            max_packet_size: 7.try_into().ok(),
+            last_will: Some(will),
+            client_id: "c".into(),
+            username: Some("u".into()),
+            password: Some("secret".into()),
+            ..Connect::default()
+        };
+        let text = shown(Packet::Connect(Box::new(connect)));
+        let expected = concat!(
+            r#"{"client_id":"c","clean_start":true,"keep_alive":1,"session_expiry":2,"username":"u","password":true,"#,
+            r#""receive_max":5,"max_packet_size":7,"topic_alias_max":6,"request_response_info":true,"#,
+            r#""request_problem_info":false,"auth_method":"am","auth_data":true,"will":{"topic":"w","qos":1,"#,
+            r#""retain":true,"delay":3,"payload":"gone","expiry":4,"content_type":"ct","response_topic":"rt","#,
+            r#""correlation_data":"cd","utf8":true,"user_properties":[["k","v"]]},"user_properties":[["k","v"]]}"#
+        );
+        assert_eq!(text, expected);
+
+        let ack = ConnectAck {
+            session_present: true,
+            session_expiry_interval_secs: Some(1),
+            receive_max: 2.try_into().unwrap(),
+            max_qos: QoS::AtLeastOnce,
+            max_packet_size: Some(3),
+            assigned_client_id: Some("id".into()),
+            topic_alias_max: 4,
+            retain_available: false,
+            wildcard_subscription_available: false,
+            subscription_identifiers_available: false,
+            shared_subscription_available: false,
+            server_keepalive_sec: Some(5),
+            response_info: Some("ri".into()),
+            server_reference: Some("sr".into()),
+            auth_method: Some("am".into()),
+            auth_data: Some("ad".into()),
+            reason_string: Some("rs".into()),
+            user_properties: pair(),
+            ..ConnectAck::default()
+        };
+        let expected = concat!(
+            r#"{"session_present":true,"reason":"0x00","reason_string":"rs","assigned_client_id":"id","#,
+            r#""session_expiry":1,"server_keep_alive":5,"receive_max":2,"max_qos":1,"max_packet_size":3,"#,
+            r#""topic_alias_max":4,"retain_available":false,"wildcards_available":false,"#,
+            r#""subscription_ids_available":false,"shares_available":false,"response_info":"ri","#,
+            r#""server_reference":"sr","auth_method":"am","auth_data":"ad","user_properties":[["k","v"]]}"#
+        );
+        assert_eq!(shown(Packet::ConnectAck(Box::new(ack))), expected);
+
+        let auth = Auth {
+            auth_method: Some("am".into()),
+            auth_data: Some("secret".into()),
+            reason_string: Some("rs".into()),
+            user_properties: pair(),
+            ..Auth::default()
+        };
+        let expected = r#"{"reason_string":"rs","auth_method":"am","auth_data":true,"user_properties":[["k","v"]]}"#;
+        assert_eq!(shown(Packet::Auth(auth)), expected);
     }
 
     #[test]

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::fields::fields;
-use crate::{broker::Closing, kind::Kind};
+use crate::{
+    broker::{Closing, Fault},
+    kind::Kind,
+};
 
 /// The version of the format.
 const FORMAT: u32 = 1;
@@ -70,6 +73,15 @@ pub enum What {
     In(Seen),
     /// The broker sent a packet.
     Out(Seen),
+    /// The client sent what can't be read as a packet, or may not be sent as one.
+    Unreadable {
+        /// The broker's reason to close.
+        why: String,
+        /// Bytes that had come.
+        bytes: usize,
+        /// The first of them, in hexadecimal digits.
+        begins: String,
+    },
     /// A rule hit.
     Fault {
         /// Its number.
@@ -131,6 +143,8 @@ fn version(level: Level) -> &'static str {
 pub(crate) enum Noted {
     Open(String),
     Packet(Direction, Option<Level>, usize, Packet),
+    /// Why, and how many bytes there were, with the first of them.
+    Unreadable(Fault, usize, Vec<u8>),
     Fault(u64, String, Option<(Option<Level>, Packet)>),
     Close(Why),
 }
@@ -153,7 +167,15 @@ impl fmt::Display for Why {
     }
 }
 
+/// Bytes that are shown of what can't be read: enough to tell MQTT from what isn't.
+const BEGIN: usize = 32;
+
 impl Noted {
+    /// These bytes can't be read.
+    pub(crate) fn unreadable(fault: Fault, bytes: &[u8]) -> Self {
+        Self::Unreadable(fault, bytes.len(), bytes[..bytes.len().min(BEGIN)].to_vec())
+    }
+
     pub(super) fn packet(&self) -> Option<&Packet> {
         match self {
             Self::Packet(_, _, _, packet) | Self::Fault(_, _, Some((_, packet))) => Some(packet),
@@ -166,6 +188,11 @@ impl Noted {
             Self::Open(peer) => What::Open { peer: peer.clone() },
             Self::Packet(Direction::In, level, bytes, packet) => What::In(seen(*level, *bytes, packet)),
             Self::Packet(Direction::Out, level, bytes, packet) => What::Out(seen(*level, *bytes, packet)),
+            Self::Unreadable(fault, bytes, begin) => What::Unreadable {
+                why: fault.to_string(),
+                bytes: *bytes,
+                begins: begin.iter().map(|byte| format!("{byte:02x}")).collect(),
+            },
             Self::Fault(rule, text, packet) => {
                 let packet = packet.as_ref().map(|(level, packet)| seen(*level, 0, packet));
                 What::Fault { rule: *rule, text: text.clone(), packet }

@@ -98,6 +98,7 @@ impl fmt::Display for Shown<'_> {
             What::Open { peer } => write!(f, "--  open from {peer}"),
             What::In(seen) => write!(f, "->  {}", Packet(seen)),
             What::Out(seen) => write!(f, "<-  {}", Packet(seen)),
+            What::Unreadable { why, bytes, begins } => write!(f, "->  unreadable: {why}, {bytes} B: {begins}"),
             What::Fault { rule, text, packet: None } => write!(f, "!!  rule {rule}: {text}"),
             What::Fault { rule, text, packet: Some(seen) } => {
                 write!(f, "!!  rule {rule}: {text}: {}{}", seen.packet, Fields(&seen.fields))

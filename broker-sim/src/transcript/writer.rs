@@ -21,7 +21,7 @@ use super::{Entry, Head, Line, What};
 /// Lines that wait for the disk; further ones are lost, and counted in the file: a disk that stands still for a second
 /// at ten thousand packets a second loses none.
 const WAITING: usize = 16_384;
-/// Bytes of payloads that wait with them.
+/// Bytes that wait with them, about.
 const WAITING_BYTES: usize = 64 * 1024 * 1024;
 
 #[derive(Debug)]
