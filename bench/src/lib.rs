@@ -8,14 +8,12 @@ mod broker;
 mod chaos;
 mod compare;
 mod connect;
-mod cpu;
 mod endurance;
 mod figure;
 mod idle;
 mod latency;
 pub mod machine;
 mod measure;
-mod memory;
 mod moves;
 mod payload;
 mod relay;
@@ -48,10 +46,6 @@ pub enum Bench {
     Chaos(chaos::Options),
     /// One origin leaves with all of its tunnels at once: how long until all are elsewhere
     Moves(moves::Options),
-    /// What an idle session costs each process in memory
-    Memory(memory::Options),
-    /// What a message costs edge and origin in processor time, beside two TCP hops of HAProxy
-    Cpu(cpu::Options),
     /// What broker-sim carries, beside mosquitto, without a tier
     Broker(broker::Options),
     /// What connects, moves and restarts by the thousand leave behind: nothing
@@ -120,8 +114,6 @@ fn measure(bench: Bench, version: &str) -> ExitCode {
         Bench::Endurance(options) => endurance::run(&options),
         Bench::Chaos(options) => chaos::run(&options),
         Bench::Moves(options) => moves::run(&options),
-        Bench::Memory(options) => memory::run(&options),
-        Bench::Cpu(options) => cpu::run(&options),
         Bench::Broker(options) => broker::run(&options),
         Bench::Resources(options) => resources::run(&options),
         Bench::Payload(options) => payload::run(&options),
