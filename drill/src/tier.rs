@@ -199,7 +199,7 @@ impl Tier {
     /// If it is running, or can't be started.
     pub fn start(&mut self, name: &str) -> Result<(), Error> {
         let at = self.index(name)?;
-        self.nodes[at].start(&self.layout.binary, &mut self.watchdog)
+        self.nodes[at].start(&self.layout, &mut self.watchdog)
     }
 
     /// Starts one process that isn't running, and waits until it is ready.
@@ -364,7 +364,7 @@ impl Tier {
     /// # Errors
     /// If there is no such process.
     pub fn command(&self, name: &str) -> Result<String, Error> {
-        Ok(self.node(name)?.command(&self.layout.binary).join(" "))
+        Ok(self.node(name)?.command(&self.layout).join(" "))
     }
 
     /// What a process says about itself.

@@ -44,6 +44,8 @@ impl Role {
 pub struct Layout {
     /// The `baton` program.
     pub binary: PathBuf,
+    /// What runs the program, with its arguments: a profiler, say. Empty: nothing does.
+    pub runner: Vec<String>,
     /// Number of edges.
     pub edges: u16,
     /// Number of origins; each edge knows all.
@@ -66,6 +68,7 @@ impl Layout {
         let binary = binary.into();
         Self {
             binary,
+            runner: Vec::new(),
             edges: 1,
             origins: 1,
             homes: 1,
@@ -79,6 +82,12 @@ impl Layout {
     /// Nothing: a place for programs that are added ([`super::Tier::add`]).
     pub fn empty(binary: impl Into<PathBuf>) -> Self {
         Self { edges: 0, origins: 0, homes: 0, brokers: 0, ..Self::new(binary) }
+    }
+
+    /// The words that start a program of ours.
+    pub(super) fn program(&self) -> Vec<String> {
+        let binary = self.binary.to_string_lossy().into_owned();
+        self.runner.iter().cloned().chain([binary]).collect()
     }
 
     /// With a setting for every process of a role.
@@ -232,7 +241,7 @@ mod tests {
     fn commands(layout: &Layout) -> Vec<String> {
         let mut ports = Ports::claim().unwrap();
         let nodes = layout.nodes(&mut ports, Path::new("/d")).unwrap();
-        nodes.iter().map(|node| node.command(&layout.binary).join(" ")).collect()
+        nodes.iter().map(|node| node.command(layout).join(" ")).collect()
     }
 
     /// The value of `key` in a command.
@@ -281,6 +290,13 @@ mod tests {
         assert_eq!(value(&commands[3], "sidecar.broker"), format!("tcp://{plain}"));
         assert_eq!(value(&commands[3], "sidecar.probe"), "mqtt");
         assert!(!commands[1].contains("homes.home-2"), "{}", commands[1]);
+    }
+
+    #[test]
+    fn a_runner_comes_before_the_program() {
+        let runner = vec!["valgrind".to_owned(), "--tool=callgrind".to_owned()];
+        let commands = commands(&Layout { runner, ..Layout::new("baton") });
+        assert!(commands.iter().all(|command| command.starts_with("valgrind --tool=callgrind baton ")), "{commands:?}");
     }
 
     #[test]

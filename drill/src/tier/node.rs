@@ -5,14 +5,14 @@ use std::{
     fs::{self, File},
     net::{SocketAddr, TcpStream},
     os::unix::process::CommandExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
 };
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::{
-    ANSWER, Error, LOG_LINES, Role, Samples, Watchdog,
+    ANSWER, Error, LOG_LINES, Layout, Role, Samples, Watchdog,
     broker::{BRIDGE, Foreign},
     http, io_error,
 };
@@ -41,19 +41,19 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn command(&self, binary: &Path) -> Vec<String> {
-        let text = |path: &Path| path.to_string_lossy().into_owned();
+    pub(super) fn command(&self, layout: &Layout) -> Vec<String> {
         if let Some(command) = self.program.as_ref().or(self.foreign.as_ref().map(|foreign| &foreign.command)) {
             return command.clone();
         }
-        let mut command = vec![text(binary), self.role.word().into()];
+        let mut command = layout.program();
+        command.push(self.role.word().into());
         for (key, value) in &self.settings {
             command.extend(["--set".into(), format!("{key}={value}")]);
         }
         command
     }
 
-    pub(super) fn start(&mut self, binary: &Path, watchdog: &mut Watchdog) -> Result<(), Error> {
+    pub(super) fn start(&mut self, layout: &Layout, watchdog: &mut Watchdog) -> Result<(), Error> {
         if self.child.is_some() {
             return Err(Error::Running(self.name.clone()));
         }
@@ -63,7 +63,7 @@ impl Node {
         let log = File::options().create(true).append(true).open(&self.log);
         let log = log.map_err(io_error(format!("opening {}", self.log.display())))?;
         let output = log.try_clone().map_err(io_error("opening a log"))?;
-        let words = self.command(binary);
+        let words = self.command(layout);
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).stdin(Stdio::null()).stdout(output).stderr(log).process_group(0);
         // What is set for the drill's own process isn't meant for this one.
