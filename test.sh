@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Everything that has to hold before a change goes in: format, lints, dependencies, documentation, tests.
+# Everything that has to hold before a change goes in: format, lints, dependencies, documentation, tests, and what a
+# message costs in instructions.
 #
 # Installs what the tests use and what is missing (Debian packages with root or passwordless sudo; Python, npm and cargo
 # packages under target/tools), skips by name what it can't have, and ends with a count of both. With BATON_CI=1 a skip
@@ -64,6 +65,7 @@ haproxy haproxy
 rabbitmq-server rabbitmq-server
 ip iproute2
 python3 python3
+valgrind valgrind
 node nodejs
 npm npm
 PACKAGES
@@ -116,6 +118,19 @@ tests() {
     cargo test --workspace --locked --no-fail-fast 2>&1 | tee "$logs/tests.log"
 }
 
+# With another compiler, valgrind or C library than those of the record there is nothing to compare with.
+instructions() {
+    local reason
+    if ! command -v valgrind >/dev/null; then
+        skip instructions "valgrind is not installed"
+        return 0
+    fi
+    cargo build --release --locked --quiet || return 1
+    target/release/baton bench instructions | tee "$logs/instructions.log" || return 1
+    reason=$(sed -n 's/^NOT COMPARED: //p' "$logs/instructions.log")
+    [ -z "$reason" ] || skip instructions "$reason"
+}
+
 debian_packages
 python_packages
 npm_packages
@@ -125,6 +140,7 @@ step clippy cargo clippy --workspace --all-targets --locked -- -D warnings
 step dependencies dependencies
 step documentation env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
 step tests tests
+step instructions instructions
 
 printf '\n'
 awk '/^test result: / { passed += $4; bad += $6; ignored += $8 }

@@ -97,6 +97,14 @@ fn memory_is_a_slope_per_role() {
     assert!(text.contains("--few must be less than --many"), "{text}");
 }
 
+/// test.sh counts with an optimised build.
+#[test]
+fn instructions_of_a_build_like_this_one_are_not_counted() {
+    let (output, text) = bench(&["instructions"]);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("built without --release: its instructions mean nothing"), "{text}");
+}
+
 #[test]
 fn nothing_is_left_behind() {
     let (_, text) = bench(&["resources", "--connects", "400", "--moves", "2", "--restarts", "2"]);

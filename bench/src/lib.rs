@@ -1,7 +1,18 @@
-//! `baton bench`: the numbers that the tier is held to, each by one command.
+//! `baton bench`: numbers, each by one command.
 //!
-//! A bench starts its own tier of processes of this very program, says what it set up, shows what it saw in a table,
-//! and ends with a line for each figure: what came out, what it had to be, met or missed.
+//! What `throughput`, `latency`, `connect`, `idle` and `restart` measure, they measure of any MQTT address; without one, of a
+//! tier of this very program. The others start what they need, and end with a line for each figure: what came out, what
+//! it had to be, met or missed.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | `against`, `measure`, `report` | what is measured, one turn under load, what is told of it |
+//! | `throughput`, `latency`, `connect`, `idle`, `restart` | those five |
+//! | `stack`, `sink`, `relay` | what clients' bytes pass through: ours and others'; the broker behind; a relay to compare with |
+//! | `compare` | all stacks in turn, and the page that is written of it |
+//! | `instructions` | a message's way, counted under callgrind |
+//! | `endurance`, `chaos`, `moves`, `resources`, `payload`, `broker` | what the tier and broker-sim are held to |
+//! | `figure`, `machine` | a number with its target; what it was measured on |
 
 mod against;
 mod broker;
@@ -11,6 +22,7 @@ mod connect;
 mod endurance;
 mod figure;
 mod idle;
+mod instructions;
 mod latency;
 pub mod machine;
 mod measure;
@@ -40,18 +52,6 @@ type Figures = Result<Vec<Figure>, Box<dyn Error>>;
 /// Which bench.
 #[derive(Subcommand, Debug)]
 pub enum Bench {
-    /// Clients and messages while origins are drained and killed in a row: nothing may be lost, nobody dropped
-    Endurance(endurance::Options),
-    /// Every kind of fault by a seeded schedule, several at a time: who is to hold holds
-    Chaos(chaos::Options),
-    /// One origin leaves with all of its tunnels at once: how long until all are elsewhere
-    Moves(moves::Options),
-    /// What broker-sim carries, beside mosquitto, without a tier
-    Broker(broker::Options),
-    /// What connects, moves and restarts by the thousand leave behind: nothing
-    Resources(resources::Options),
-    /// How fast large payloads pass over a long way, with the window that a session has
-    Payload(payload::Options),
     /// How many messages a second pass, and what each costs in processor time
     Throughput(throughput::Options),
     /// How long messages take at a fixed rate
@@ -62,9 +62,23 @@ pub enum Bench {
     Idle(idle::Options),
     /// What clients notice of one restart of what stands between them and the broker
     Restart(restart::Options),
-    /// Baton beside what people would put there instead
+    /// Baton beside HAProxy, nginx, Envoy and a plain relay (`bench/compare` installs them first)
     Compare(compare::Options),
-    /// Be the broker behind the stacks that are compared
+    /// What a message costs edge, origin and sidecar in instructions, beside what was recorded
+    Instructions(instructions::Options),
+    /// Clients and messages while origins are drained and killed in a row: nothing may be lost, nobody dropped
+    Endurance(endurance::Options),
+    /// Every kind of fault by a seeded schedule, several at a time: who is to hold holds
+    Chaos(chaos::Options),
+    /// One origin leaves with all of its tunnels at once: how long until all are elsewhere
+    Moves(moves::Options),
+    /// What connects, moves and restarts by the thousand leave behind: nothing
+    Resources(resources::Options),
+    /// How fast large payloads pass over a long way, with the window that a session has
+    Payload(payload::Options),
+    /// What broker-sim carries, beside mosquitto, without a tier
+    Broker(broker::Options),
+    /// Be the broker behind the stacks that are measured
     #[command(hide = true)]
     Sink {
         /// Where
@@ -93,41 +107,11 @@ fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
 
 /// Runs a bench of the program that calls itself `version`: 0 if every figure is met, else 1.
 pub fn run(bench: Bench, version: &str) -> ExitCode {
-    let served = match bench {
-        Bench::Sink { listen } => machine::raise_open_files().and_then(|_| sink::run(listen)),
-        Bench::Relay { listen, to, threads } => {
-            machine::raise_open_files().and_then(|_| relay::run(listen, to, threads))
-        }
-        bench => return measure(bench, version),
-    };
-    match served {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("baton bench: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn measure(bench: Bench, version: &str) -> ExitCode {
-    let figures = machine::prepare(version).map_err(Into::into).and_then(|()| match bench {
-        Bench::Endurance(options) => endurance::run(&options),
-        Bench::Chaos(options) => chaos::run(&options),
-        Bench::Moves(options) => moves::run(&options),
-        Bench::Broker(options) => broker::run(&options),
-        Bench::Resources(options) => resources::run(&options),
-        Bench::Payload(options) => payload::run(&options),
-        Bench::Throughput(options) => throughput::run(&options),
-        Bench::Latency(options) => latency::run(&options),
-        Bench::Connect(options) => connect::run(&options),
-        Bench::Idle(options) => idle::run(&options),
-        Bench::Restart(options) => restart::run(&options),
-        Bench::Compare(options) => compare::run(&options),
-        Bench::Sink { .. } | Bench::Relay { .. } => unreachable!("these serve"),
-    });
-    match figures {
+    match figures(bench, version) {
         Ok(figures) => {
-            println!();
+            if !figures.is_empty() {
+                println!();
+            }
             figures.iter().for_each(|figure| println!("{figure}"));
             if figures.iter().all(Figure::met) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
@@ -135,5 +119,30 @@ fn measure(bench: Bench, version: &str) -> ExitCode {
             eprintln!("baton bench: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn figures(bench: Bench, version: &str) -> Figures {
+    // What only serves is silent: others speak.
+    if !matches!(bench, Bench::Sink { .. } | Bench::Relay { .. }) {
+        machine::introduce(version);
+    }
+    machine::raise_open_files()?;
+    match bench {
+        Bench::Throughput(options) => throughput::run(&options),
+        Bench::Latency(options) => latency::run(&options),
+        Bench::Connect(options) => connect::run(&options),
+        Bench::Idle(options) => idle::run(&options),
+        Bench::Restart(options) => restart::run(&options),
+        Bench::Compare(options) => compare::run(&options),
+        Bench::Instructions(options) => instructions::run(&options),
+        Bench::Endurance(options) => endurance::run(&options),
+        Bench::Chaos(options) => chaos::run(&options),
+        Bench::Moves(options) => moves::run(&options),
+        Bench::Resources(options) => resources::run(&options),
+        Bench::Payload(options) => payload::run(&options),
+        Bench::Broker(options) => broker::run(&options),
+        Bench::Sink { listen } => Ok(sink::run(listen).map(|()| Vec::new())?),
+        Bench::Relay { listen, to, threads } => Ok(relay::run(listen, to, threads).map(|()| Vec::new())?),
     }
 }

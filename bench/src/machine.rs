@@ -23,9 +23,8 @@ pub(crate) fn commit() -> &'static str {
     version.split("commit ").nth(1).and_then(|rest| rest.split(';').next()).unwrap_or("unknown")
 }
 
-/// Says on what it runs, and raises the limit of open files.
-pub(crate) fn prepare(version: &str) -> io::Result<()> {
-    raise_open_files()?;
+/// Says what measures, and on what.
+pub(crate) fn introduce(version: &str) {
     VERSION.get_or_init(|| version.to_owned());
     println!("baton {version}");
     for (at, line) in lines().iter().enumerate() {
@@ -34,7 +33,6 @@ pub(crate) fn prepare(version: &str) -> io::Result<()> {
     if cfg!(debug_assertions) {
         println!("         NOT OPTIMISED: built without --release; times and processor time mean nothing");
     }
-    Ok(())
 }
 
 /// The machine, in words.

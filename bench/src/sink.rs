@@ -35,14 +35,12 @@ const KEPT_BYTES: usize = 1024;
 /// The address can't be had.
 pub(crate) fn run(listen: SocketAddr) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    runtime.block_on(async {
-        let listener = crate::listen(listen, false)?;
-        let sink = Rc::new(Sink { subscribers: RefCell::default(), scratch: RefCell::new(vec![0; READ_BYTES]) });
-        accept(listener, sink).await
-    })
+    runtime.block_on(async { accept(crate::listen(listen, false)?).await })
 }
 
-async fn accept(listener: TcpListener, sink: Rc<Sink>) -> io::Result<()> {
+/// Serves whoever comes.
+pub(crate) async fn accept(listener: TcpListener) -> io::Result<()> {
+    let sink = Rc::new(Sink { subscribers: RefCell::default(), scratch: RefCell::new(vec![0; READ_BYTES]) });
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
