@@ -121,6 +121,8 @@ impl Armed {
 #[derive(Debug, Default)]
 struct Tracked {
     client: ByteString,
+    /// Whether the client has said CONNECT.
+    introduced: bool,
     /// By rule, for those that count each connection by itself.
     counts: BTreeMap<u64, u64>,
     /// Waits for the next packet to go before it, or for its time.
@@ -195,7 +197,8 @@ impl Engine {
         }
         let there: Vec<_> = there.into_iter().collect();
         for (conn, client, _) in &there {
-            self.conns.entry(*conn).or_default().client = client.clone();
+            let tracked = self.conns.entry(*conn).or_default();
+            (tracked.client, tracked.introduced) = (client.clone(), !client.is_empty());
         }
         let first = self.last_rule + 1;
         for rule in rules {
@@ -259,7 +262,10 @@ impl Engine {
 
     /// The client sent a packet.
     pub fn received(&mut self, conn: ConnId, packet: &Packet) -> Verdict {
-        if let Packet::Connect(connect) = packet {
+        // What a second one says doesn't count.
+        if let Packet::Connect(connect) = packet
+            && !std::mem::replace(&mut self.tracked(conn).introduced, true)
+        {
             self.tracked(conn).client = connect.client_id.clone();
         }
         self.fire_all(conn, packet, false);

@@ -143,7 +143,8 @@ fn of_connect(connect: &Connect) -> Fields {
     put_some(&mut fields, "username", connect.username.as_deref());
     // A password is nobody's business.
     put_flag(&mut fields, "password", connect.password.is_some());
-    put_some(&mut fields, "receive_max", connect.receive_max.map(std::num::NonZeroU16::get));
+    let receive_max = connect.receive_max.map(std::num::NonZeroU16::get);
+    put_some(&mut fields, "receive_max", receive_max.filter(|most| *most != u16::MAX));
     put_some(&mut fields, "max_packet_size", connect.max_packet_size.map(std::num::NonZeroU32::get));
     if connect.topic_alias_max != 0 {
         put(&mut fields, "topic_alias_max", connect.topic_alias_max);

@@ -164,6 +164,8 @@ fn packets_that_the_client_sends() {
     play("ignore publish 2", "1 < publish\n 1 < publish: ignored\n 1 < publish");
     play("connack not-authorized first 1", "1 connect a: refused-0x87\n 2 connect a\n 2 < publish");
     play("ignore connect client a", "1 connect a: ignored\n 2 connect b");
+    // A second CONNECT renames nobody.
+    play("drop puback client a", "1 connect a\n 1 connect b\n 1 > puback: -10");
     play("ignore packet from 2 per connection", "1 connect a\n 2 connect b\n 1 < publish: ignored");
 }
 
