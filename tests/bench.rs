@@ -88,21 +88,88 @@ fn a_herd_moves_make_before_break_and_nobody_is_left_behind() {
 
 #[test]
 fn memory_is_a_slope_per_role() {
-    let (_, text) = bench(&["memory", "--few", "20", "--many", "60", "--idle", "1"]);
+    let (_, text) = bench(&["idle", "--few", "20", "--many", "60", "--quiet", "1"]);
     for role in ["edge", "origin", "sidecar"] {
-        assert!(text.contains(&format!("memory: {role}, per idle session: ")), "{text}");
+        assert!(text.contains(&format!("idle: {role}, per session: ")), "{text}");
     }
-    let (output, text) = bench(&["memory", "--few", "20", "--many", "20"]);
+    let (output, text) = bench(&["idle", "--few", "20", "--many", "20"]);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("--few must be less than --many"), "{text}");
 }
 
-/// test.sh counts with an optimised build.
 #[test]
-fn instructions_of_a_build_like_this_one_are_not_counted() {
-    let (output, text) = bench(&["instructions"]);
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("built without --release: its instructions mean nothing"), "{text}");
+fn a_load_is_measured_and_told_to_programs_too() {
+    let file = format!("{}/throughput.json", env!("CARGO_TARGET_TMPDIR"));
+    let arguments = ["throughput", "--pairs", "5", "--window", "1", "--qos", "1", "--seconds", "1", "--json", &file];
+    let (_, text) = bench(&arguments);
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).expect("it is written")).expect("JSON");
+    let value = |name: &str| {
+        let values = json["values"].as_array().expect("values");
+        let found = values.iter().find(|value| value["name"] == name).unwrap_or_else(|| panic!("{name} in {json}"));
+        found["value"].as_f64().expect("a number")
+    };
+    assert!(value("messages") > 10.0 && value("latency, p50") > 0.0, "{text}");
+    for role in ["edge", "origin", "sidecar", "broker"] {
+        assert!(value(&format!("processor time, {role}")).is_finite(), "{text}");
+    }
+}
+
+/// Any MQTT address will do: here broker-sim's, of which the bench knows nothing.
+#[test]
+fn whatever_speaks_mqtt_is_measured() {
+    let broker = baton_broker_sim::start(baton_broker_sim::Config::default()).expect("it starts");
+    let address = broker.addr().to_string();
+    let (_, text) = bench(&["latency", &address, "--pairs", "5", "--rate", "50", "--qos", "2", "--seconds", "1"]);
+    assert!(text.contains(&format!("what listens at {address}")) && text.contains("latency, p99.9"), "{text}");
+    let (output, text) = bench(&["connect", &address, "--clients", "50"]);
+    assert!(output.status.success() && text.contains("until subscribed, p99"), "{text}");
+    let own = format!("me={}", std::process::id());
+    let (output, text) = bench(&["idle", &address, "--few", "5", "--many", "10", "--quiet", "0", "--process", &own]);
+    assert!(output.status.success() && text.contains("memory, me"), "{text}");
+    assert!(broker.counts().connects >= 10 + 50 + 10, "{:?}", broker.counts());
+}
+
+#[test]
+fn a_restart_is_measured_against_a_control() {
+    for how in ["drain", "kill"] {
+        let (output, text) = bench(&["restart", "--clients", "40", "--rate", "400", "--seconds", "3", "--how", how]);
+        assert!(output.status.success(), "{text}");
+        for none in ["clients dropped", "messages lost", "duplicated", "reordered"] {
+            let line = text.lines().find(|line| line.starts_with(none)).unwrap_or_else(|| panic!("{none} in\n{text}"));
+            assert_eq!(line.split_whitespace().last(), Some("0"), "{text}");
+        }
+        assert!(text.contains("beyond the control, p99.9"), "{text}");
+    }
+}
+
+/// What others lose, the bench sees: a relay that is killed takes its clients with it.
+#[test]
+fn stacks_take_turns_and_what_is_not_there_is_left_out() {
+    let directory = env!("CARGO_TARGET_TMPDIR");
+    let loads = ["--load", "100:0:5000", "--rounds", "1", "--seconds", "1"];
+    let (_, text) = bench(&[&["compare", "--stack", "tokio", "--write", directory][..], &loads].concat());
+    assert!(text.contains("us of processor time per message"), "{text}");
+    let page = std::fs::read_to_string(format!("{directory}/benchmarks.md")).expect("it is written");
+    assert!(page.starts_with("# Baton beside other proxies"), "{page}");
+}
+
+#[test]
+fn wrong_arguments_are_one_clear_line() {
+    for (arguments, expected) in [
+        (
+            &["latency", "nowhere"][..],
+            "error: invalid value 'nowhere' for '[IP:PORT]...': invalid socket address syntax",
+        ),
+        (&["throughput", "--qos", "3"], "error: invalid value '3' for '--qos <QOS>': 3 is not in 0..=2"),
+        (
+            &["idle", "127.0.0.1:1", "--process", "x"],
+            "error: invalid value 'x' for '--process <NAME=PID>': expected NAME=PID",
+        ),
+        (&["restart", "127.0.0.1:1"], "baton bench: --command: expected the command that restarts what listens there"),
+    ] {
+        let (output, text) = bench(arguments);
+        assert!(!output.status.success() && text.contains(expected), "{text}");
+    }
 }
 
 #[test]

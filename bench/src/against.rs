@@ -19,7 +19,7 @@ pub(crate) struct Against {
     /// a broker that does as little as it can, all started here
     #[arg(value_name = "IP:PORT")]
     addresses: Vec<SocketAddr>,
-    /// A program on this machine to account for, with all processes of its group
+    /// A program on this machine to account for, with all processes that descend from it
     #[arg(long = "process", value_name = "NAME=PID", value_parser = part, requires = "addresses")]
     parts: Vec<Part>,
     /// Write the result here too, as JSON
@@ -74,7 +74,14 @@ fn part(text: &str) -> Result<Part, String> {
 pub(crate) struct Subject {
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) parts: Vec<Part>,
-    _stack: Option<Stack>,
+    stack: Option<Stack>,
+}
+
+impl Subject {
+    /// Whether it is a tier of this program.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.stack.is_some()
+    }
 }
 
 impl Against {
@@ -90,12 +97,12 @@ impl Against {
         if !self.addresses.is_empty() {
             let addresses: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
             println!("set-up:  what listens at {}", addresses.join(", "));
-            return Ok(Subject { addresses: self.addresses.clone(), parts: self.parts.clone(), _stack: None });
+            return Ok(Subject { addresses: self.addresses.clone(), parts: self.parts.clone(), stack: None });
         }
         let stack = Stack::start(Kind::Baton)?;
         println!("set-up:  edge, origin and sidecar of this program before a broker that does as little as it can");
         let parts = stack.hops.iter().chain([&stack.broker]).cloned().collect();
-        Ok(Subject { addresses: vec![stack.address], parts, _stack: Some(stack) })
+        Ok(Subject { addresses: vec![stack.address], parts, stack: Some(stack) })
     }
 
     /// Prints what came of it, and writes it where it is wanted.

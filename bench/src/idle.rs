@@ -13,6 +13,7 @@ use clap::Args;
 use super::{
     Figures,
     against::Against,
+    figure::Figure,
     measure::{PATIENCE, count, sources},
     report::Report,
     stack::Part,
@@ -24,6 +25,9 @@ const MESSAGES: u32 = 4;
 /// Messages a second, of all together: some clients at a time. All at once would measure how an allocator keeps what a
 /// herd has needed once.
 const RATE: u32 = 4_000;
+
+/// Kilobytes of a session at edge, origin and sidecar.
+const TARGETS: [(&str, f64); 3] = [("edge", 2.2), ("origin", 1.6), ("sidecar", 2.4)];
 
 #[derive(Args, Debug)]
 pub struct Options {
@@ -59,10 +63,18 @@ pub(super) fn run(options: &Options) -> Figures {
     let slopes = slopes(&subject.addresses, options.crowd, &subject.parts)?;
     let mut report = Report::new("idle");
     report.put("clients held", f64::from(many), "");
-    for (part, slope) in subject.parts.iter().zip(slopes) {
-        report.put(format!("memory, {}", part.name), slope, "kB per client");
+    for (part, slope) in subject.parts.iter().zip(&slopes) {
+        report.put(format!("memory, {}", part.name), *slope, "kB per client");
     }
-    options.against.finish(report, &[])
+    options.against.finish(report, &[])?;
+    if subject.is_ours() { Ok(figures(&slopes)) } else { Ok(Vec::new()) }
+}
+
+/// What a tier of ours is held to, from the edge on.
+pub(crate) fn figures(slopes: &[f64]) -> Vec<Figure> {
+    let each = TARGETS.iter().zip(slopes);
+    each.map(|((name, most), slope)| Figure::at_most(format!("idle: {name}, per session"), *slope, *most, "kB"))
+        .collect()
 }
 
 /// Kilobytes (1,000 bytes) of memory that each part needs for a client more.

@@ -7,7 +7,7 @@ use baton_drill::{
     load::{Load, Plan, Shape, Tempo},
     mqtt::Qos,
     pause::{Watch, pause},
-    proc::Group,
+    proc::Family,
 };
 
 use super::stack::Part;
@@ -153,8 +153,8 @@ pub(crate) fn sources(addresses: &[std::net::SocketAddr]) -> u8 {
 
 struct Look {
     received: u64,
-    parts: Vec<Group>,
-    own: Group,
+    parts: Vec<Family>,
+    own: Family,
     machine: Machine,
 }
 
@@ -170,14 +170,14 @@ impl Look {
 }
 
 /// Seconds between two looks.
-pub(crate) fn cpu(before: &Group, after: &Group) -> f64 {
+pub(crate) fn cpu(before: &Family, after: &Family) -> f64 {
     after.cpu.saturating_sub(before.cpu).as_secs_f64()
 }
 
-/// This process alone: its children are in groups of their own.
-fn own() -> io::Result<Group> {
+/// This process alone: its children are the stack.
+fn own() -> io::Result<Family> {
     let usage = baton_drill::proc::Usage::of(std::process::id())?;
-    Ok(Group { cpu: usage.cpu, rss: usage.rss, processes: 1 })
+    Ok(Family { cpu: usage.cpu, rss: usage.rss, processes: 1 })
 }
 
 /// What all processors did, in ticks (proc(5), /proc/stat).

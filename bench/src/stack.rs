@@ -8,7 +8,7 @@ mod nginx;
 use std::{error::Error, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use baton_drill::{
-    proc::Group,
+    proc::Family,
     tier::{Broker, Layout, Role, Signal, Tier},
 };
 
@@ -87,17 +87,17 @@ impl fmt::Display for Kind {
 pub(crate) struct Part {
     /// What it is in the stack.
     pub(crate) name: String,
-    leader: u32,
+    pid: u32,
 }
 
 impl Part {
-    /// The group that this process leads.
-    pub(crate) fn new(name: &str, leader: u32) -> Self {
-        Self { name: name.to_owned(), leader }
+    /// This process, with all that descend from it.
+    pub(crate) fn new(name: &str, pid: u32) -> Self {
+        Self { name: name.to_owned(), pid }
     }
 
-    pub(crate) fn look(&self) -> std::io::Result<Group> {
-        Group::of(self.leader)
+    pub(crate) fn look(&self) -> std::io::Result<Family> {
+        Family::of(self.pid)
     }
 }
 

@@ -57,11 +57,11 @@ impl Usage {
     }
 }
 
-/// A look at all processes of a group, such as a program with its workers.
+/// A look at a process and all that descend from it, such as a program with its workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Group {
-    /// Time on a processor, user and system, since the start, of those that are there and of those that its leader has
-    /// seen end; in steps of 10 ms.
+pub struct Family {
+    /// Time on a processor, user and system, since the start, of those that are there and of those that these have seen
+    /// end; in steps of 10 ms.
     pub cpu: Duration,
     /// Bytes of memory of each, together.
     pub rss: u64,
@@ -69,28 +69,32 @@ pub struct Group {
     pub processes: usize,
 }
 
-impl Group {
-    /// Looks at the group that `leader` leads.
+impl Family {
+    /// Looks at the family of this process.
     ///
     /// # Errors
     /// There is none, or it may not be looked at.
-    pub fn of(leader: u32) -> io::Result<Self> {
-        let leader = i32::try_from(leader).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-        let per_second = u32::try_from(procfs::ticks_per_second()).unwrap_or(100);
-        let mut group = Self::default();
-        for process in procfs::process::all_processes().map_err(io::Error::other)?.flatten() {
-            // One that has ended meanwhile is in its leader's account.
-            let Ok(stat) = process.stat() else { continue };
-            if stat.pgrp != leader {
-                continue;
-            }
-            let ended = if process.pid == leader { stat.cutime + stat.cstime } else { 0 };
-            let ticks = stat.utime + stat.stime + u64::try_from(ended).unwrap_or(0);
-            group.cpu += Duration::from_secs(ticks) / per_second;
-            group.rss += rss(process.pid).unwrap_or(0);
-            group.processes += 1;
+    pub fn of(ancestor: u32) -> io::Result<Self> {
+        let ancestor = i32::try_from(ancestor).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let all = procfs::process::all_processes().map_err(io::Error::other)?;
+        // One that has ended meanwhile is in its parent's account.
+        let mut others: Vec<_> = all.flatten().filter_map(|process| process.stat().ok()).collect();
+        let mut family = Self::default();
+        let mut known = Vec::new();
+        while let Some(at) = others.iter().position(|stat| stat.pid == ancestor || known.contains(&stat.ppid)) {
+            let stat = others.swap_remove(at);
+            known.push(stat.pid);
+            family.add(&stat);
         }
-        if group.processes == 0 { Err(io::ErrorKind::NotFound.into()) } else { Ok(group) }
+        if family.processes == 0 { Err(io::ErrorKind::NotFound.into()) } else { Ok(family) }
+    }
+
+    fn add(&mut self, stat: &procfs::process::Stat) {
+        let ended = u64::try_from(stat.cutime + stat.cstime).unwrap_or(0);
+        let per_second = u32::try_from(procfs::ticks_per_second()).unwrap_or(100);
+        self.cpu += Duration::from_secs(stat.utime + stat.stime + ended) / per_second;
+        self.rss += rss(stat.pid).unwrap_or(0);
+        self.processes += 1;
     }
 }
 
@@ -131,20 +135,20 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_its_leader_and_its_children() {
+    fn a_family_is_a_process_and_its_children() {
         use std::os::unix::process::CommandExt;
         let mut shell = std::process::Command::new("/bin/sh");
         shell.args(["-c", "while :; do :; done & while :; do :; done"]).process_group(0);
-        let mut leader = shell.spawn().unwrap();
-        let mut group = Group::default();
-        while group.processes < 2 || group.cpu < Duration::from_millis(30) {
-            group = Group::of(leader.id()).unwrap();
+        let mut parent = shell.spawn().unwrap();
+        let mut family = Family::default();
+        while family.processes < 2 || family.cpu < Duration::from_millis(30) {
+            family = Family::of(parent.id()).unwrap();
         }
-        assert!(group.rss > 500_000 && group.processes == 2, "{group:?}");
-        let pid = rustix::process::Pid::from_child(&leader);
+        assert!(family.rss > 500_000 && family.processes == 2, "{family:?}");
+        let pid = rustix::process::Pid::from_child(&parent);
         rustix::process::kill_process_group(pid, rustix::process::Signal::KILL).unwrap();
-        leader.wait().unwrap();
-        while Group::of(leader.id()).is_ok() {}
+        parent.wait().unwrap();
+        assert_eq!(Family::of(parent.id()).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

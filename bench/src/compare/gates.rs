@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     figure::Figure,
+    idle,
     measure::{Turn, count},
     stack::Kind,
 };
@@ -94,10 +95,8 @@ pub(super) fn highest_rate(loads: &Loads) -> Option<&'static str> {
 }
 
 fn memory(rest: &Rest, figures: &mut Vec<Figure>) {
-    for (hop, (name, most)) in [("edge", 2.2), ("origin", 1.6), ("sidecar", 2.4)].into_iter().enumerate() {
-        let slope = rest.memory_of(Kind::Baton, hop).median;
-        figures.push(Figure::at_most(format!("memory of an idle session, {name}"), slope, most, "kB"));
-    }
+    let slopes: Vec<_> = (0..3).map(|hop| rest.memory_of(Kind::Baton, hop).median).collect();
+    figures.extend(idle::figures(&slopes));
     if let Some(held) = rest.held {
         let held = if held { f64::from(HELD.many) } else { 0.0 };
         figures.push(Figure::at_least("sessions in one edge", held, 15_000.0, ""));
