@@ -276,7 +276,7 @@ impl Turns {
             }
         }
         if self.ack_at.is_none() && self.tunnel.is_some() && half.pipe().incoming().ack_owed() {
-            self.ack_at = Some(self.worker.wake_when_ack_is_due(cx.waker()));
+            self.ack_at = Some(self.worker.wake_when_ack_is_due(cx.waker(), now));
         }
     }
 

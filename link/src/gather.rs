@@ -30,7 +30,8 @@ struct Inner<Io> {
     ahead: Box<[u8]>,
     ahead_at: usize,
     ahead_end: usize,
-    heard: Millis,
+    /// Whether bytes have arrived since somebody asked.
+    heard: bool,
     backlog_since: Option<Millis>,
 }
 
@@ -54,7 +55,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Gather<Io> {
             ahead: vec![0; READ_BYTES_FIRST].into_boxed_slice(),
             ahead_at: 0,
             ahead_end: 0,
-            heard: clock.now(),
+            heard: false,
             backlog_since: None,
         })))
     }
@@ -64,9 +65,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Gather<Io> {
         poll_fn(|cx| self.0.borrow_mut().poll_ahead(cx)).await
     }
 
-    /// When the last byte arrived.
-    pub(crate) fn heard(&self) -> Millis {
-        self.0.borrow().heard
+    /// Whether bytes have arrived since this was last asked.
+    pub(crate) fn take_heard(&self) -> bool {
+        std::mem::take(&mut self.0.borrow_mut().heard)
     }
 
     /// Since when there have been bytes that the kernel doesn't take.
@@ -114,9 +115,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Inner<Io> {
         let mut buf = ReadBuf::new(&mut self.ahead);
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
         (self.ahead_at, self.ahead_end) = (0, buf.filled().len());
-        if self.ahead_end > 0 {
-            self.heard = self.clock.now();
-        }
+        self.heard |= self.ahead_end > 0;
         Poll::Ready(Ok(()))
     }
 }

@@ -359,17 +359,22 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Driver<Io> {
         connection: &mut impl FnMut(&mut Context<'_>, &TrunkState) -> Poll<Result<(), h2::Error>>,
         on_pong: &mut impl FnMut(),
     ) -> Poll<LinkEnd> {
-        *self.state.driver.borrow_mut() = Some(cx.waker().clone());
+        let mut driver = self.state.driver.borrow_mut();
+        if !driver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *driver = Some(cx.waker().clone());
+        }
+        drop(driver);
         self.yielded = !self.yielded;
         if self.yielded {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        let now = self.worker.now();
         loop {
             let polled = connection(cx, &self.state);
             let was_full = self.gather.is_full();
             let written = self.gather.poll_write_out(cx);
-            self.state.note_backlog(self.gather.backlog_since(), self.worker.now());
+            self.state.note_backlog(self.gather.backlog_since(), now);
             match (polled, written) {
                 (Poll::Ready(Ok(())), _) => return Poll::Ready(LinkEnd::Closed),
                 (Poll::Ready(Err(error)), _) => return Poll::Ready(LinkEnd::of(&error)),
@@ -378,7 +383,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Driver<Io> {
                 (Poll::Pending, _) => break,
             }
         }
-        self.pulse.poll(cx, self.gather.heard(), self.worker.now(), on_pong)
+        self.pulse.poll(cx, self.gather.take_heard(), now, on_pong)
     }
 }
 
@@ -388,6 +393,8 @@ struct Pulse {
     ping: PingPong,
     tick: Interval,
     last_tick: Millis,
+    /// When the last bytes arrived, as far as a turn has seen.
+    heard: Millis,
     asked: Option<Millis>,
     ping_now: bool,
 }
@@ -396,10 +403,14 @@ impl Pulse {
     fn new(ping: PingPong, worker: &Worker, ping_now: bool) -> Self {
         let mut tick = interval(PULSE);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { ping, tick, last_tick: worker.now(), asked: None, ping_now }
+        let now = worker.now();
+        Self { ping, tick, last_tick: now, heard: now, asked: None, ping_now }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, heard: Millis, now: Millis, on_pong: &mut impl FnMut()) -> Poll<LinkEnd> {
+    fn poll(&mut self, cx: &mut Context<'_>, heard: bool, now: Millis, on_pong: &mut impl FnMut()) -> Poll<LinkEnd> {
+        if heard {
+            self.heard = now;
+        }
         if self.asked.is_some() && self.ping.poll_pong(cx).is_ready() {
             self.asked = None;
             on_pong();
@@ -409,10 +420,10 @@ impl Pulse {
             self.last_tick = now;
             match &mut self.asked {
                 Some(asked) if late => *asked = now,
-                Some(asked) if now.saturating_sub(heard.max(*asked)) >= DEAD_AFTER => {
+                Some(asked) if now.saturating_sub(self.heard.max(*asked)) >= DEAD_AFTER => {
                     return Poll::Ready(LinkEnd::Silent);
                 }
-                None if (self.ping_now || now.saturating_sub(heard) >= PING_AFTER)
+                None if (self.ping_now || now.saturating_sub(self.heard) >= PING_AFTER)
                     && self.ping.send_ping(Ping::opaque()).is_ok() =>
                 {
                     (self.asked, self.ping_now) = (Some(now), false);

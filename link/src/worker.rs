@@ -73,8 +73,8 @@ impl Worker {
     }
 
     /// Wakes the caller in [`limits::ACK_DELAY`]; the time at which that is.
-    pub(crate) fn wake_when_ack_is_due(&self, waker: &Waker) -> Millis {
-        let due = self.now() + limits::ACK_DELAY;
+    pub(crate) fn wake_when_ack_is_due(&self, waker: &Waker, now: Millis) -> Millis {
+        let due = now + limits::ACK_DELAY;
         self.due.borrow_mut().push_back((due, waker.clone()));
         self.due_added.notify_one();
         due
