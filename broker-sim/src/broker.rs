@@ -125,7 +125,8 @@ pub enum Output {
 enum Waiting {
     Conn(ConnId),
     Session(SessionId),
-    Retained(SessionId),
+    /// Sessions that search for retained messages.
+    Search,
 }
 
 /// A broker.
@@ -139,6 +140,10 @@ pub struct Broker {
     clients: BTreeMap<ByteString, SessionId>,
     subscriptions: Subscriptions,
     retained: Retained,
+    /// Sessions whose search for retained messages takes long, each once, in the order of their turns.
+    searches: VecDeque<SessionId>,
+    /// How many messages were passed on.
+    routed: u64,
     timers: Timers<Waiting>,
     outputs: VecDeque<Output>,
     counts: Counts,
@@ -208,7 +213,7 @@ impl Broker {
             Packet::PublishReceived(ack) => self.received(conn, session, &ack, now),
             Packet::PublishComplete(ack) => self.completed(session, ack.packet_id, now),
             Packet::Subscribe(subscribe) => return self.subscribe(conn, session, subscribe, now),
-            Packet::Unsubscribe(unsubscribe) => return self.unsubscribe(conn, session, &unsubscribe),
+            Packet::Unsubscribe(unsubscribe) => return self.unsubscribe(conn, session, &unsubscribe, now),
             Packet::PingRequest => self.send(conn, Packet::PingResponse),
             Packet::Disconnect(disconnect) => return self.disconnect(conn, session, &disconnect, now),
             Packet::ConnectAck(_) | Packet::SubscribeAck(_) | Packet::UnsubscribeAck(_) | Packet::PingResponse => {
@@ -277,7 +282,7 @@ impl Broker {
             match waiting {
                 Waiting::Conn(conn) => self.silence(conn, now),
                 Waiting::Session(session) => self.session_due(session, now),
-                Waiting::Retained(session) => self.pump(session, now),
+                Waiting::Search => self.search_on(now),
             }
         }
     }

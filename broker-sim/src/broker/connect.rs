@@ -184,7 +184,6 @@ impl Broker {
     /// Forgets a session; its will doesn't wait any longer (3.1.3.2.2).
     pub(super) fn end_session(&mut self, id: SessionId, now: Millis) {
         self.timers.set(Waiting::Session(id), None);
-        self.timers.set(Waiting::Retained(id), None);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         self.clients.remove(&session.client);
         for filter in &session.filters {

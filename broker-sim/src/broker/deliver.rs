@@ -19,6 +19,11 @@ impl Broker {
         let takes = conn.filter(|(_, conn)| conn.unsent < self.limits.unsent_bytes);
         let qos = message.publish.qos;
         let free = session.outgoing.is_free(qos);
+        // At QoS 0 a message is for a client that is there.
+        if qos == QoS::AtMostOnce && session.conn.is_none() {
+            self.counts.dropped += 1;
+            return;
+        }
         match takes {
             Some((conn, at)) if free => match session.outgoing.launch(message, now) {
                 Some(packet) => give(&mut self.outputs, &mut self.counts, conn, at, packet),

@@ -60,13 +60,21 @@ pub(super) const TOPIC_LEVELS: usize = 200;
 pub(super) const TOPIC_ALIASES: u16 = 32;
 /// Bytes below which a client's Maximum Packet Size is refused: our CONNACK with an assigned client id must fit.
 pub(super) const PACKET_FLOOR: u32 = 64;
-/// Bytes of the messages in flight to one client, but for the last one: `Limits::inflight` of the largest would be much.
+/// Bytes of the messages in flight to one client, but for the last one: `Limits::inflight` of the largest would be
+/// much.
 pub(super) const INFLIGHT_BYTES: usize = 16 * 1024 * 1024;
 /// Retained messages that wait in one MQTT session at a time, of all that its subscriptions match: the next come once
 /// these are on their way.
 pub(super) const RETAINED_PAGE: usize = 100;
 /// Bytes of them, but for the last one.
 pub(super) const RETAINED_PAGE_BYTES: usize = 256 * 1024;
-/// Nodes of the tree of retained messages that are looked at for one client before the others have their turn: a
-/// millisecond's worth or two.
+/// Nodes of the tree of retained messages that are looked at for one client at a time; one such search is made in a
+/// millisecond, whoever waits for it.
 pub(super) const RETAINED_NODES: usize = 10_000;
+/// Bytes that a level of a retained message's topic counts for: an entry of the tree. Where each level has one child
+/// only, it takes some five times as much.
+pub(super) const LEVEL_BYTES: usize = 256;
+/// Bytes that a user property counts for besides its text.
+pub(super) const PAIR_BYTES: usize = 64;
+/// Retained messages that have expired and are dropped when another comes: one PUBLISH doesn't pay for all.
+pub(super) const EXPIRED_AT_ONCE: usize = 100;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use baton_protocol::limits::Millis;
+use bytestring::ByteString;
 use rmqtt_codec::{
     types::{Publish, QoS},
     v5::{Packet, PublishAck2, PublishAck2Reason},
@@ -17,6 +18,7 @@ use super::{
     queue::Queue,
     retained::Wanted,
     size::publish_bytes,
+    subscriptions::Subscription,
 };
 
 /// The outgoing half of an MQTT session's state (4.1).
@@ -27,8 +29,8 @@ use super::{
 ///                             QoS 2: Published ──PUBREC──► Released ──PUBCOMP──► done
 /// ```
 /// When the client comes back, everything in flight is sent again in its order [MQTT-4.4.0-1], as far as the window
-/// of the new connection allows, before anything that waits. What was retained comes before what is published now, so
-/// that no topic's old message comes after a newer one.
+/// of the new connection allows, before anything that waits. What was retained when a subscription was made comes after
+/// what waited then and before what is published from then on, so that no topic's message comes after a newer one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outgoing {
     /// Messages that may be in flight.
@@ -44,6 +46,8 @@ pub(super) struct Outgoing {
     pub(super) wanted: Wanted,
     page: Queue,
     queue: Queue,
+    /// How many of `queue`, from the front, come before the page.
+    before: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -84,6 +88,8 @@ impl Outgoing {
 
     /// The connection is gone: what waits at QoS 0 is for a client that is there, and dropped; how many.
     pub(super) fn suspend(&mut self) -> u64 {
+        self.before -= self.queue.at_most_once_of_first(self.before);
+        self.wanted.drop_at_most_once();
         (self.page.drop_at_most_once() + self.queue.drop_at_most_once()) as u64
     }
 
@@ -112,6 +118,12 @@ impl Outgoing {
         room
     }
 
+    /// A subscription wants retained messages: those that were retained up to message number `until`.
+    pub(super) fn want(&mut self, filter: ByteString, subscription: Subscription, until: u64) {
+        self.before = self.queue.len();
+        self.wanted.ask(filter, subscription, until);
+    }
+
     /// Whether the next page of retained messages may be filled further.
     pub(super) fn has_page(&self) -> bool {
         self.page.len() < RETAINED_PAGE && self.page.bytes() < RETAINED_PAGE_BYTES
@@ -129,11 +141,13 @@ impl Outgoing {
         }
         loop {
             let has_window = self.has_window();
-            let line = if self.page.is_empty() && self.wanted.is_empty() { &mut self.queue } else { &mut self.page };
+            let paging = self.before == 0 && !(self.page.is_empty() && self.wanted.is_empty());
+            let line = if paging { &mut self.page } else { &mut self.queue };
             if line.first()? != QoS::AtMostOnce && !has_window {
                 return None;
             }
             let message = line.pop()?;
+            self.before = self.before.saturating_sub(usize::from(!paging));
             match self.launch(message, now) {
                 Some(packet) => return Some(packet),
                 None => *dropped += 1,

@@ -92,6 +92,7 @@ impl Broker {
 
     /// Keeps a message if it is to be retained, and gives it to each session that wants it; whether any does.
     pub(super) fn route(&mut self, message: Message, from: SessionId, now: Millis) -> bool {
+        self.routed += 1;
         if message.publish.retain {
             self.retain(&message, from, now);
         }
@@ -117,7 +118,7 @@ impl Broker {
 
     fn retain(&mut self, message: &Message, from: SessionId, now: Millis) {
         let client = &self.sessions.get(&from).expect("a session that publishes is there").client;
-        if !self.retained.keep(message, client.clone(), &self.limits, now) {
+        if !self.retained.keep(message, (client.clone(), self.routed), &self.limits, now) {
             self.counts.dropped += 1;
         }
     }

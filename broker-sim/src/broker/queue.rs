@@ -44,6 +44,11 @@ impl Queue {
         dropped
     }
 
+    /// How many of the first so many are of QoS 0.
+    pub(super) fn at_most_once_of_first(&self, many: usize) -> usize {
+        self.messages.iter().take(many).filter(|message| message.publish.qos == QoS::AtMostOnce).count()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.messages.len()
     }

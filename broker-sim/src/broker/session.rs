@@ -59,6 +59,8 @@ pub(super) struct Session {
     /// Its filters as the client wrote them; what they ask for is in the tree of subscriptions.
     pub(super) filters: BTreeSet<ByteString>,
     pub(super) outgoing: Outgoing,
+    /// Whether it waits for its turn to search for retained messages.
+    pub(super) searches: bool,
     /// Packet ids of messages of QoS 2 that were passed on and not yet released, and on which connection the message
     /// last came; never more than there are ids.
     pub(super) received: BTreeMap<NonZeroU16, ConnId>,
@@ -98,6 +100,7 @@ impl Session {
             expires: None,
             filters: BTreeSet::new(),
             outgoing: Outgoing::default(),
+            searches: false,
             received: BTreeMap::new(),
             will: None,
         }

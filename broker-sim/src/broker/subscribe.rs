@@ -47,9 +47,7 @@ impl Broker {
             let subscription = Subscription { options, id: subscribe.id };
             *status = match self.add(session, &filter, subscription) {
                 Ok(new) => {
-                    if wants_retained(&filter, options, new) {
-                        self.want_retained(session, &filter, subscription);
-                    }
+                    self.want_retained(session, &filter, subscription, new);
                     granted(options.qos)
                 }
                 Err(refusal) => refusal,
@@ -86,10 +84,14 @@ impl Broker {
         Ok(self.subscriptions.add(id, filter, subscription))
     }
 
-    fn want_retained(&mut self, id: SessionId, filter: &str, subscription: Subscription) {
-        let session = self.sessions.get_mut(&id).expect("a connected session exists");
-        // A copy of its own, as above.
-        session.outgoing.wanted.ask(filter.into(), subscription);
+    fn want_retained(&mut self, id: SessionId, filter: &str, subscription: Subscription, new: bool) {
+        let outgoing = &mut self.sessions.get_mut(&id).expect("a connected session exists").outgoing;
+        if wants_retained(filter, subscription.options, new) {
+            // A copy of its own, as above.
+            outgoing.want(filter.into(), subscription, self.routed);
+        } else {
+            outgoing.wanted.replace(filter, subscription);
+        }
     }
 
     /// Whether a message of QoS 2 that isn't released has this packet id, so that the client may not use it for
@@ -104,6 +106,7 @@ impl Broker {
         id: ConnId,
         session: SessionId,
         unsubscribe: &Unsubscribe,
+        now: Millis,
     ) -> Result<(), Fault> {
         let mut ack = UnsubscribeAck {
             packet_id: unsubscribe.packet_id,
@@ -125,6 +128,8 @@ impl Broker {
             ack.reason_string = self.conns.get(&id).and_then(|conn| conn.reason(INVALID));
         }
         self.send(id, Packet::UnsubscribeAck(ack));
+        // What was behind retained messages that aren't wanted any more.
+        self.pump(session, now);
         Ok(())
     }
 

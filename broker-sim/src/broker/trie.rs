@@ -115,6 +115,23 @@ impl<V> Node<V> {
         }
     }
 
+    /// The children from a name on. Of the root not those that begin with `$`, which no wildcard of the first level matches
+    /// [MQTT-4.7.2-1]: they stand side by side.
+    fn from(&self, from: Option<&str>, top: bool) -> impl Iterator<Item = (&str, &Self)> {
+        const HIDDEN: (&str, &str) = ("$", "%");
+        let begin = |least| from.filter(|from| *from > least).map_or(Bound::Included(least), Bound::Included);
+        let before = if !top {
+            (begin(""), Bound::Unbounded)
+        } else if from.is_none_or(|from| from < HIDDEN.0) {
+            (begin(""), Bound::Excluded(HIDDEN.0))
+        } else {
+            (Bound::Included(""), Bound::Excluded(""))
+        };
+        let after = if top { (begin(HIDDEN.1), Bound::Unbounded) } else { (Bound::Included(""), Bound::Excluded("")) };
+        let names = move |range| self.children.range::<str, _>(range).map(|(name, child)| (&**name, child));
+        names(before).chain(names(after))
+    }
+
     /// `filter`: what of it is to be matched below this node; `top`: this is the root.
     fn walk(&self, filter: Option<&str>, top: bool, begin: Begin<'_>, walk: &mut Walk<'_, '_, V>) -> ControlFlow<()> {
         let (level, rest) = filter.map_or(("", None), step);
@@ -129,13 +146,9 @@ impl<V> Node<V> {
         let Some(filter) = filter else { return ControlFlow::Continue(()) };
         let rest = if wild { Some(filter) } else { rest };
         if wild || level == "+" {
-            let range = (from.map_or(Bound::Unbounded, Bound::Included), Bound::Unbounded);
-            for (name, child) in self.children.range::<str, _>(range) {
-                // No wildcard of the first level matches these [MQTT-4.7.2-1].
-                if !(top && name.starts_with('$')) {
-                    let begin = if from == Some(name) { Begin::After(below) } else { Begin::Here };
-                    walk.into(name, top, |walk| child.walk(rest, false, begin, walk))?;
-                }
+            for (name, child) in self.from(from, top) {
+                let begin = if from == Some(name) { Begin::After(below) } else { Begin::Here };
+                walk.into(name, top, |walk| child.walk(rest, false, begin, walk))?;
             }
         } else if let Some(child) = self.children.get(level).filter(|_| from.is_none_or(|from| from <= level)) {
             let begin = if from == Some(level) { Begin::After(below) } else { Begin::Here };
