@@ -167,21 +167,14 @@ impl fmt::Display for Why {
     }
 }
 
-/// Bytes that are shown of what can't be read: enough to tell MQTT from what isn't, and too few for a password of a CONNECT
-/// that is broken behind it, whose header and keep-alive alone take 12.
+/// Bytes that are shown of what can't be read: enough to tell MQTT from what isn't, and too few for a password of a
+/// CONNECT that is broken behind it, whose header and keep-alive alone take 12.
 const BEGIN: usize = 12;
 
 impl Noted {
     /// These bytes can't be read.
     pub(crate) fn unreadable(fault: Fault, bytes: &[u8]) -> Self {
         Self::Unreadable(fault, bytes.len(), bytes[..bytes.len().min(BEGIN)].to_vec())
-    }
-
-    pub(super) fn packet(&self) -> Option<&Packet> {
-        match self {
-            Self::Packet(_, _, _, packet) | Self::Fault(_, _, Some((_, packet))) => Some(packet),
-            _ => None,
-        }
     }
 
     pub(super) fn shown(&self) -> What {

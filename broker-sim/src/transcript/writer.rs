@@ -21,7 +21,7 @@ use super::{Entry, Head, Line, What};
 /// Lines that wait for the disk; further ones are lost, and counted in the file: a disk that stands still for a second
 /// at ten thousand packets a second loses none.
 const WAITING: usize = 16_384;
-/// Bytes that wait with them, about.
+/// Bytes of memory that they take, about: 4 KiB for each. A packet may have 4 MiB.
 const WAITING_BYTES: usize = 64 * 1024 * 1024;
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Writer {
     pub(super) fn note(&self, entry: Entry) {
         let queue = self.queue.borrow();
         let Some(queue) = &*queue else { return };
-        let bytes = entry.bytes();
+        let bytes = entry.held();
         if self.state.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > WAITING_BYTES {
             self.lose(bytes);
         } else if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(entry) {
@@ -109,7 +109,7 @@ fn write_all(to: impl Write, queue: &Receiver<Entry>, state: &State) -> io::Resu
         let Some(entry) = next else { return to.flush() };
         last = entry.at;
         write(&mut to, &entry.line())?;
-        state.bytes.fetch_sub(entry.bytes(), Ordering::Relaxed);
+        state.bytes.fetch_sub(entry.held(), Ordering::Relaxed);
     }
 }
 
@@ -122,18 +122,23 @@ fn write(to: &mut impl Write, line: &impl Serialize) -> io::Result<()> {
 mod tests {
     use std::sync::{Mutex, mpsc};
 
+    use bytes::Bytes;
+    use rmqtt_codec::v5::{Connect, Packet};
+
     use super::*;
-    use crate::transcript::line::Noted;
+    use crate::transcript::{Direction, Noted};
 
     /// A disk that stands still until it is let go.
     struct Disk {
+        stands: mpsc::Sender<()>,
         gate: Receiver<()>,
         written: Arc<Mutex<Vec<u8>>>,
     }
 
     impl Write for Disk {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // Open once the sender is gone.
+            // Nobody listens any more but for the first time, and the gate is open once its sender is gone.
+            let _ = self.stands.send(());
             let _ = self.gate.recv();
             self.written.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -144,22 +149,42 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_a_slow_disk_loses_is_counted_in_the_file() {
+    /// Notes so many while the disk stands still; how many are in the file in the end, and how many it says are lost.
+    fn after_a_slow_disk(many: u64, what: impl Fn() -> Noted) -> (u64, u64) {
         let (gate, waits) = mpsc::channel();
+        let (stands, stood) = mpsc::channel();
         let written = Arc::<Mutex<Vec<u8>>>::default();
-        let writer = Writer::over(Disk { gate: waits, written: Arc::clone(&written) }).unwrap();
-        let many = u64::try_from(2 * WAITING + 1000).unwrap();
+        let writer = Writer::over(Disk { stands, gate: waits, written: Arc::clone(&written) }).unwrap();
+        // With the head of the file.
+        stood.recv().unwrap();
         for at in 0..many {
-            writer.note(Entry { at, conn: None, client: "".into(), what: Noted::Open("p".into()) });
+            writer.note(Entry { at, conn: None, client: "".into(), what: what() });
         }
         drop(gate);
         writer.finish();
+        assert_eq!(writer.state.bytes.load(Ordering::Relaxed), 0);
         let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
         let lines: Vec<Line> = text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
-        let lost: u64 = lines.iter().map(|line| if let What::Lost { lines } = line.what { lines } else { 0 }).sum();
-        let kept = lines.iter().filter(|line| matches!(line.what, What::Open { .. })).count();
-        assert!(lost >= 1000 && lost + kept as u64 == many, "{lost} lost, {kept} kept of {many}");
-        assert_eq!(writer.state.bytes.load(Ordering::Relaxed), 0);
+        lines.iter().fold((0, 0), |(kept, lost), line| match line.what {
+            What::Lost { lines } => (kept, lost + lines),
+            _ => (kept + 1, lost),
+        })
+    }
+
+    #[test]
+    fn what_a_slow_disk_loses_is_counted_in_the_file() {
+        let most = u64::try_from(WAITING).unwrap();
+        assert_eq!(after_a_slow_disk(most + 1000, || Noted::Open("p".into())), (most, 1000));
+    }
+
+    #[test]
+    fn no_more_bytes_wait_than_may() {
+        // A password isn't shown: the lines are short, and only what waits is large.
+        let password = Bytes::from(vec![b'x'; WAITING_BYTES / 4]);
+        let connect = || {
+            let connect = Connect { password: Some(password.clone()), ..Connect::default() };
+            Direction::In.of(None, 0, Packet::Connect(Box::new(connect)))
+        };
+        assert_eq!(after_a_slow_disk(9, connect), (3, 6));
     }
 }
