@@ -9,8 +9,8 @@ use rmqtt_codec::{
 
 /// What a client is sent; none where 3.1.1 has no such packet, and the close alone tells.
 ///
-/// 3.1 has two things less: of a CONNACK the first byte is reserved (3.2), and a SUBACK can't refuse. Who may not subscribe is
-/// acknowledged as if it did (3.8), here with QoS 0.
+/// 3.1 has two things less: of a CONNACK the first byte is reserved (3.2), and a SUBACK can't refuse: the server "must
+/// therefore make a positive acknowledgement" (3.8), here with QoS 0, which promises least.
 pub(super) fn to_client(packet: Packet, level: Option<Level>) -> Option<Packet3> {
     let old = level == Some(Level::V31);
     let return_code = |status| match to_return_code(status) {

@@ -201,6 +201,6 @@ fn seen(level: Option<Level>, bytes: usize, packet: &Packet) -> Seen {
         packet: Kind::of(packet).word().to_uppercase(),
         mqtt: level.map(|level| version(level).to_owned()),
         bytes,
-        fields: fields(packet, matches!(level, Some(Level::V31 | Level::V311))),
+        fields: fields(packet, level),
     }
 }
