@@ -253,7 +253,7 @@ impl<S: Stream> Connection<S> {
                 Ok(None) => break,
                 Err(fault) => {
                     if handle.records() {
-                        handle.record(self.id, &self.outbox, Noted::unreadable(fault, &self.input[at..]));
+                        handle.record(self.id, &self.outbox, self.unreadable(at, handle.0.packet_bytes, fault));
                     }
                     handle.drive(|broker, now| broker.handle_fault(self.id, fault, now));
                     break;
@@ -270,6 +270,13 @@ impl<S: Stream> Connection<S> {
         let rest = &self.input[at..];
         let Some(length) = self.codec.frame(rest, max)? else { return Ok(None) };
         Ok(Some((self.codec.decode(&rest[..length])?, at + length)))
+    }
+
+    /// What is wrong there, and with how much of what came: where the packet's end can't be told, all of it.
+    fn unreadable(&self, at: usize, max: usize, fault: Fault) -> Noted {
+        let rest = &self.input[at..];
+        let length = self.codec.frame(rest, max).ok().flatten().unwrap_or(rest.len());
+        Noted::unreadable(fault, &rest[..length])
     }
 
     /// Resets it.

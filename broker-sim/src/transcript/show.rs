@@ -135,7 +135,8 @@ mod tests {
 {"ms":1013,"conn":1,"client":"c","event":"in","packet":"PUBLISH","mqtt":"5","bytes":9,"fields":{"id":3,"topic":"t"}}
 {"ms":1014,"conn":1,"client":"c","event":"fault","rule":2,"text":"drop puback","packet":{"packet":"PUBACK","bytes":0,"fields":{"id":3}}}
 {"ms":1015,"event":"lost","lines":4}
-{"ms":1016,"conn":2,"client":"d","event":"close","why":"left"}
+{"ms":1016,"conn":2,"client":"d","event":"unreadable","why":"malformed","bytes":40,"begins":"c001"}
+{"ms":1016,"conn":2,"client":"d","event":"close","why":"malformed"}
 "#;
 
     fn shown(filter: &Filter) -> String {
@@ -151,7 +152,8 @@ mod tests {
      1.013     1 c                ->  PUBLISH         5     9 B id=3 topic=\"t\"
      1.014     1 c                !!  rule 2: drop puback: PUBACK id=3
      1.015     - -                ??  4 lines are missing: the disk was too slow
-     1.016     2 d                --  close: left
+     1.016     2 d                ->  unreadable: malformed, 40 B: c001
+     1.016     2 d                --  close: malformed
 ";
         assert_eq!(shown(&Filter::default()), expected);
     }

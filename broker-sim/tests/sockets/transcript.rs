@@ -88,7 +88,7 @@ async fn what_cannot_be_read_is_shown_and_a_second_connect_renames_nobody() {
     client.send(b"\x10\x0d\0\x04MQTT\x04\x02\0\0\0\x01d").await;
     assert!(client.rest().await.unwrap().is_empty());
     let mut client = Client::join(&broker, b'e').await;
-    client.send(b"\x36\x03\0\x01t").await;
+    client.send(b"\x36\x03\0\x01t\xc0\0").await;
     assert!(client.rest().await.unwrap().is_empty());
     while broker.transcript().iter().filter(|line| matches!(line.what, What::Close { .. })).count() < 3 {
         tokio::task::yield_now().await;
