@@ -82,6 +82,15 @@ impl Codec {
 
     /// Appends a packet's bytes to `to`; nothing where the client's MQTT has no such packet.
     pub fn encode(&mut self, packet: Packet, to: &mut BytesMut) -> Result<(), EncodeError> {
+        let encoded = self.write(packet, to);
+        if encoded.is_err() {
+            // It may have been the one that was to tell an alias: none is used from now on.
+            self.aliases = Aliases::default();
+        }
+        encoded
+    }
+
+    fn write(&mut self, packet: Packet, to: &mut BytesMut) -> Result<(), EncodeError> {
         match self.level {
             Some(Level::V5) => self.new.encode(packet, to),
             // Before the level is known only a CONNACK that refuses an unknown one: 3.1.1's form is what every client

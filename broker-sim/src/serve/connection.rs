@@ -128,7 +128,8 @@ impl<S: Stream> Connection<S> {
 
     /// Writes what the outbox has: what the broker counts for the part that now is written, none if there was nothing.
     fn poll_write(&mut self, cx: &mut Context<'_>, handle: &BrokerHandle) -> Poll<io::Result<Option<usize>>> {
-        if self.output.is_empty() {
+        // What a rule does after a packet waits until that is out, as far as we can tell.
+        if self.output.is_empty() && !self.unflushed && !self.is_ending() {
             self.gather(handle);
         }
         while !self.output.is_empty() {
@@ -162,6 +163,11 @@ impl<S: Stream> Connection<S> {
         Poll::Ready(Ok(()))
     }
 
+    /// Whether a rule wants this direction to end, and it hasn't yet.
+    fn is_ending(&self) -> bool {
+        self.mischief.as_ref().is_some_and(|mischief| mischief.half == HalfClose::Wanted)
+    }
+
     /// Ends this direction, if a rule wants it, now that everything is written.
     fn poll_half_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(mischief) = &mut self.mischief
@@ -190,7 +196,7 @@ impl<S: Stream> Connection<S> {
                     let mischief = self.mischief.get_or_insert_default();
                     mischief.begin(act);
                     // What follows waits until this is done.
-                    if mischief.cut || mischief.half == HalfClose::Wanted {
+                    if mischief.cut || self.is_ending() {
                         return;
                     }
                 }

@@ -167,9 +167,9 @@ impl fmt::Display for Why {
     }
 }
 
-/// Bytes that are shown of what can't be read: enough to tell MQTT from what isn't, and too few for a password of a
-/// CONNECT that is broken behind it, whose header and keep-alive alone take 12.
-const BEGIN: usize = 12;
+/// Bytes that are shown of what can't be read: enough to tell MQTT from what isn't, and too few for a password or for
+/// what an AUTH carries, which begin later in their packets.
+const BEGIN: usize = 8;
 
 impl Noted {
     /// These bytes can't be read.
