@@ -1,6 +1,7 @@
 //! One session's task: it owns the half and the broker's socket, and runs the loop.
 
 use std::{
+    future::Future,
     rc::Rc,
     task::{Context, Poll},
     time::Duration,
@@ -29,24 +30,56 @@ use crate::{
 const FULL: Millis = 2_000;
 
 /// Opens a session: dials the broker, answers, and serves the session to its end.
-pub(crate) async fn open<B: Backend>(
+///
+/// What the opening needs is in a box of its own, which goes when the session is there: a session is held for as long as
+/// its client stays. (An async function would hold its arguments for as long.)
+pub(crate) fn open<B: Backend>(
+    home: Rc<Home<B>>,
+    open: Open,
+    edge: Option<NodeName>,
+    body: RecvStream,
+    respond: SendResponse<Bytes>,
+    counted: Counted,
+) -> impl Future<Output = ()> {
+    let admitted = Box::pin(admit(Rc::clone(&home), open, edge, body, respond, counted));
+    async move {
+        let Some((mut half, tunnel, mut broker, mailbox)) = admitted.await else { return };
+        let mut seat = Seat::new(&home, mailbox, &half);
+        let Closing { cause, reset } = drive(&home.worker, &mut seat, &mut half, tunnel, &mut broker).await;
+        seat.stand_up();
+        let sid = half.sid();
+        home.leave(sid);
+        home.metrics.client_closed(cause);
+        if reset {
+            B::reset(broker);
+        }
+        let shown = home.setup.show.show(half.user().as_str());
+        debug!(event = "session.close", %sid, user = %shown, home = %home.name(), %cause);
+    }
+}
+
+/// A session that there is: its half, its tunnel, the broker's socket, and where resumes arrive.
+type Admitted<S> = (AnchorSession, Option<Tunnel>, S, Rc<Mailbox>);
+
+/// Dials the broker, and answers the attach. `None` if that was with a refusal, or it was given up.
+async fn admit<B: Backend>(
     home: Rc<Home<B>>,
     open: Open,
     edge: Option<NodeName>,
     body: RecvStream,
     mut respond: SendResponse<Bytes>,
     counted: Counted,
-) {
+) -> Option<Admitted<B::Stream>> {
     home.metrics.session(None, Some(SessionState::Dialing));
     let opening = Opening { sid: open.key.sid(), user: open.user.clone(), client: open.client.clone() };
-    // In a box, or every session would have room for it for as long as it lives.
-    let dialed = Box::pin(dial(&home, &opening, &mut respond)).await;
+    let dialed = dial(&home, &opening, &mut respond).await;
     home.dialed();
     home.metrics.session(Some(SessionState::Dialing), None);
-    let Some(mut broker) = dialed else { return };
-    let Some(mailbox) = home.enter(opening.sid, opening.user.clone()) else {
+    let broker = dialed?;
+    let Some(mailbox) = home.enter(opening.sid, opening.user) else {
         B::reset(broker);
-        return home.refuse(AttachKind::Open, &Refused::by(home.name(), Word::Malformed), &mut respond);
+        home.refuse(AttachKind::Open, &Refused::by(home.name(), Word::Malformed), &mut respond);
+        return None;
     };
     let mut half = AnchorSession::open(&open, edge, home.setup.terms.clone());
     let response = half.accepted(home.name()).to_response();
@@ -57,17 +90,9 @@ pub(crate) async fn open<B: Backend>(
         half.handle_lost(half.epoch(), Loss::Reset, home.worker.now());
     }
     home.metrics.attach_accepted(AttachKind::Open);
-    let (sid, shown) = (opening.sid, home.setup.show.show(opening.user.as_str()));
-    debug!(event = "session.open", %sid, user = %shown, home = %home.name());
-    let mut seat = Seat::new(&home, mailbox, &half);
-    let Closing { cause, reset } = drive(&home.worker, &mut seat, &mut half, tunnel, &mut broker).await;
-    seat.stand_up();
-    home.leave(sid);
-    home.metrics.client_closed(cause);
-    if reset {
-        B::reset(broker);
-    }
-    debug!(event = "session.close", %sid, user = %shown, home = %home.name(), %cause);
+    let shown = home.setup.show.show(half.user().as_str());
+    debug!(event = "session.open", sid = %half.sid(), user = %shown, home = %home.name());
+    Some((half, tunnel, broker, mailbox))
 }
 
 /// The broker's socket; `None` if the attach was answered with a refusal, or given up.
