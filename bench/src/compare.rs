@@ -62,7 +62,7 @@ pub(super) fn run(options: &Options) -> Figures {
     let rest = if options.load.is_empty() { Rest::play(&stacks, options)? } else { Rest::default() };
     let figures = gates::judge(&loads, &rest);
     if let Some(directory) = &options.write {
-        page::write(directory, &loads, &rest, &figures, options)?;
+        page::write(directory, &stacks, (&loads, &rest), &figures, options)?;
     }
     Ok(figures)
 }

@@ -24,7 +24,7 @@ const PAYLOAD: usize = 16 * 1024;
 const MESSAGES: u32 = 4;
 /// Messages a second, of all together: some clients at a time. All at once would measure how an allocator keeps what a
 /// herd has needed once.
-const RATE: u32 = 4_000;
+const RATE: u32 = 1_000;
 
 /// Kilobytes of a session at edge, origin and sidecar.
 const TARGETS: [(&str, f64); 3] = [("edge", 2.2), ("origin", 1.6), ("sidecar", 2.4)];

@@ -38,7 +38,7 @@ impl Report {
         println!();
         let widest = self.values.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0);
         for (name, value, unit) in &self.values {
-            println!("{name:widest$}  {:>12}  {unit}", shown(*value));
+            println!("{}", format!("{name:widest$}  {:>12}  {unit}", shown(*value)).trim_end());
         }
         if let Some(path) = to {
             let text = format!("{:#}\n", self.json(machine));

@@ -3,7 +3,7 @@
 
 use super::{
     loads::{CALM, FEW, Loads, MANY, RATES},
-    rest::{HELD, Rest},
+    rest::Rest,
 };
 use crate::{
     figure::Figure,
@@ -88,9 +88,7 @@ pub(super) fn highest_rate(loads: &Loads) -> Option<&'static str> {
     RATES.into_iter().find(|rate| {
         let kinds = loads.kinds(rate);
         let calm = |kind: &Kind| loads.middle(rate, *kind, Turn::busiest).median < BUSY;
-        kinds.contains(&Kind::Baton)
-            && kinds.len() == loads.kinds(MANY).len().max(kinds.len())
-            && kinds.iter().all(calm)
+        kinds.contains(&Kind::Baton) && kinds.len() >= loads.kinds(MANY).len() && kinds.iter().all(calm)
     })
 }
 
@@ -98,8 +96,7 @@ fn memory(rest: &Rest, figures: &mut Vec<Figure>) {
     let slopes: Vec<_> = (0..3).map(|hop| rest.memory_of(Kind::Baton, hop).median).collect();
     figures.extend(idle::figures(&slopes));
     if let Some(held) = rest.held {
-        let held = if held { f64::from(HELD.many) } else { 0.0 };
-        figures.push(Figure::at_least("sessions in one edge", held, 15_000.0, ""));
+        figures.push(Figure::at_least("sessions in one edge", f64::from(held), 15_000.0, ""));
     }
 }
 

@@ -49,7 +49,7 @@ impl Loads {
         let wanted = |(name, ..): &Named| options.load.is_empty() || options.load.iter().any(|load| load == name);
         for (name, pairs, qos, tempo) in ALL.into_iter().filter(wanted) {
             let cell = Cell { pairs, qos, payload: 64, tempo, seconds: options.seconds };
-            println!("\n{name}                      us of processor time per message         latency, us");
+            println!("\n{name:38}  us of processor time per message       latency, us");
             println!("round  stack            messages/s    hops  each hop             broker     p50      p99  load");
             for round in 1..=options.rounds {
                 for kind in stacks {
@@ -114,7 +114,7 @@ impl Loads {
 impl Turn {
     /// Processor time per message of all hops.
     pub(super) fn hops(&self) -> f64 {
-        (0..self.cpu.len().saturating_sub(1)).map(|hop| self.cost(hop)).sum()
+        (0..self.cpu.len().saturating_sub(1)).map(|hop| self.cost(hop)).fold(0.0, |sum, hop| sum + hop)
     }
 
     /// Of the broker behind them.

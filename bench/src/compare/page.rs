@@ -1,6 +1,6 @@
 //! All of it as a page, with plots.
 
-use std::{error::Error, fmt::Write, fs, path::Path, time::SystemTime};
+use std::{collections::BTreeSet, error::Error, fmt::Write, fs, path::Path, time::SystemTime};
 
 use super::{
     Middle, Options, gates,
@@ -22,16 +22,17 @@ const RESTART: &str = "benchmarks-restart.svg";
 /// Writes the page and its plots into a directory.
 pub(super) fn write(
     directory: &Path,
-    loads: &Loads,
-    rest: &Rest,
+    stacks: &[Kind],
+    (loads, rest): (&Loads, &Rest),
     figures: &[Figure],
     options: &Options,
 ) -> Result<(), Box<dyn Error>> {
     let mut page = String::new();
-    head(&mut page, options);
+    head(&mut page, stacks, options);
     held_to(&mut page, figures);
-    plot::cost(&directory.join(COST), loads)?;
-    writeln!(page, "\n![Processor time per message of each program, 1000:1]({COST})")?;
+    if plot::cost(&directory.join(COST), loads)? {
+        writeln!(page, "\n![Processor time per message of each program, 1000:1]({COST})")?;
+    }
     for load in loads.names() {
         table(&mut page, loads, load)?;
     }
@@ -47,16 +48,11 @@ pub(super) fn write(
     Ok(())
 }
 
-fn head(page: &mut String, options: &Options) {
+fn head(page: &mut String, stacks: &[Kind], options: &Options) {
     let Options { rounds, seconds, slow_rounds, .. } = options;
     let machine: Vec<_> = machine::lines().iter().map(|line| format!("- {line} (at the end)")).collect();
-    let versions: Vec<_> = super::stacks(options)
-        .into_iter()
-        .filter_map(|kind| kind.version()?.ok())
-        .collect::<std::collections::BTreeSet<_>>()
-        .into_iter()
-        .map(|version| format!("- {version}"))
-        .collect();
+    let others: BTreeSet<_> = stacks.iter().filter_map(|kind| kind.version()?.ok()).collect();
+    let versions: Vec<_> = others.into_iter().map(|version| format!("- {version}")).collect();
     let text = format!(
         "# Baton beside other proxies
 This page is written by `bench/compare`, and by nobody else. {date}, commit {commit}.

@@ -24,11 +24,11 @@ fn failed(error: impl std::fmt::Display) -> Failure {
     error.to_string().into()
 }
 
-/// Bars of processor time per message, hop by hop.
-pub(super) fn cost(path: &Path, loads: &Loads) -> Result<(), Failure> {
+/// Bars of processor time per message, hop by hop; whether there is anything to show.
+pub(super) fn cost(path: &Path, loads: &Loads) -> Result<bool, Failure> {
     let kinds: Vec<_> = loads.kinds(MANY).into_iter().filter(|kind| *kind != Kind::Direct).collect();
     if kinds.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let cost = |kind: Kind, hop| loads.middle(MANY, kind, |turn| turn.cost(hop)).median;
     let hops = |kind| if kind == Kind::Baton { 3 } else { 2 };
@@ -72,7 +72,8 @@ pub(super) fn cost(path: &Path, loads: &Loads) -> Result<(), Failure> {
         let text = Text::new(format!(" {from:.1}"), (from, SegmentValue::CenterOf(row)), label);
         chart.draw_series([text]).map_err(failed)?;
     }
-    area.present().map_err(failed)
+    area.present().map_err(failed)?;
+    Ok(true)
 }
 
 /// Lines of what was delivered around a restart, one below the other.

@@ -15,7 +15,7 @@ pub(super) const CLIENTS: u32 = 5_000;
 /// Between these numbers memory is a slope. HAProxy has two descriptors a connection, and 20,000 at most here.
 pub(super) const CROWD: Crowd = Crowd { few: 2_000, many: 8_000, quiet: 5 };
 /// Sessions that one edge has to hold.
-pub(super) const HELD: Crowd = Crowd { few: 2_000, many: 15_000, quiet: 1 };
+const HELD: Crowd = Crowd { few: 2_000, many: 15_000, quiet: 1 };
 pub(super) const HERD: Herd = Herd { clients: 2_000, rate: 5_000, seconds: 12 };
 
 #[derive(Debug, Default)]
@@ -25,8 +25,8 @@ pub(super) struct Rest {
     /// Clients a second.
     pub(super) connects: Vec<(Kind, f64)>,
     pub(super) restarts: Vec<(Kind, &'static str, Disruption)>,
-    /// Whether an edge has held `HELD` sessions.
-    pub(super) held: Option<bool>,
+    /// Sessions that one edge, one origin and one sidecar have held.
+    pub(super) held: Option<u32>,
 }
 
 impl Rest {
@@ -78,12 +78,12 @@ impl Rest {
     }
 }
 
-/// Whether one edge holds so many sessions.
-fn hold() -> Result<bool, Box<dyn Error>> {
+/// Lets one edge hold many sessions: that it does is what `slopes` waits for. How many those were.
+fn hold() -> Result<u32, Box<dyn Error>> {
     let stack = Stack::start(Kind::Baton)?;
     slopes(&[stack.address], HELD, &stack.hops)?;
     println!("\nBaton held {} sessions in one edge, one origin, one sidecar", HELD.many);
-    Ok(true)
+    Ok(HELD.many)
 }
 
 /// One restart of the hop in the middle, in the best way that there is; ours in two.

@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use baton_protocol::limits::Millis;
 use bytestring::ByteString;
-use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use rmqtt_codec::v5::{ConnectAckReason, Packet};
 
 use super::{
     RULES,
+    armed::{Armed, Status},
     pattern::Pattern,
-    rule::{Action, BrokerAct, ConnAct, ResumeAct, Rule, When, Which},
+    rule::{Action, BrokerAct, ConnAct, ResumeAct, Rule, When},
 };
 use crate::{broker::ConnId, kind::Kind};
 
@@ -67,55 +67,6 @@ pub enum Verdict {
 /// The rules can't be taken: there would be more than [`RULES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused;
-
-/// A rule and what it has done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// Its number, which no other has.
-    pub number: u64,
-    /// It.
-    pub rule: Rule,
-    /// How many there were that it might have hit.
-    pub seen: u64,
-    /// How many it hit.
-    pub hits: u64,
-}
-
-#[derive(Debug)]
-struct Armed {
-    status: Status,
-    chance: SmallRng,
-}
-
-impl Armed {
-    /// Whether the rule hits the next of what it is about.
-    fn hits(&mut self, client: &str, of_connection: Option<&mut u64>) -> bool {
-        let Status { rule, seen, hits, .. } = &mut self.status;
-        if rule.client.as_ref().is_some_and(|pattern| !pattern.matches(client)) {
-            return false;
-        }
-        *seen += 1;
-        let number = of_connection.map_or(*seen, |count| {
-            *count += 1;
-            *count
-        });
-        let meant = match rule.which {
-            Which::All => true,
-            Which::Nth(n) => number == n,
-            Which::First(n) => number <= n,
-            Which::From(n) => number >= n,
-            Which::Every(n) => number.is_multiple_of(n),
-            Which::Share(share) => self.chance.random_bool(share.probability()),
-        };
-        let hit = meant && rule.times.is_none_or(|times| *hits < times);
-        *hits += u64::from(hit);
-        hit
-    }
-
-    fn did(&self, conn: Option<ConnId>, packet: Option<Packet>) -> Effect {
-        Effect::Did { conn, rule: self.status.number, what: self.status.rule.to_string(), packet }
-    }
-}
 
 /// What is known of a connection.
 #[derive(Debug, Default)]
@@ -204,9 +155,7 @@ impl Engine {
         for rule in rules {
             self.last_rule += 1;
             let number = self.last_rule;
-            // Its own chance: one rule more doesn't change what the others hit.
-            let chance = SmallRng::seed_from_u64(self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            self.rules.push(Armed { status: Status { number, rule, seen: 0, hits: 0 }, chance });
+            self.rules.push(Armed::new(number, rule, self.seed));
             self.begin(number, &there, now);
         }
         Ok(first)

@@ -76,10 +76,6 @@ impl Dialogue {
         self.state
     }
 
-    pub(super) fn board(&self) -> &Rc<Board> {
-        &self.board
-    }
-
     pub(super) fn options(&self) -> &Options {
         &self.options
     }

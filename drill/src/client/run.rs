@@ -23,10 +23,11 @@ const READS: usize = 4;
 const FAREWELL: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(mut options: Options, orders: Rc<Orders>, board: Rc<Board>) {
+    let place = place(&options, &board);
     loop {
         let begun = Instant::now();
         let end = match connect(&options).await {
-            Ok(stream) => Line::new(stream, begun, options.clone(), &orders, &board).converse().await,
+            Ok(stream) => Line::new(stream, begun, options.clone(), &orders, &board).converse(place.as_ref()).await,
             Err(end) => end,
         };
         if end != End::Left {
@@ -43,12 +44,29 @@ pub(super) async fn run(mut options: Options, orders: Rc<Orders>, board: Rc<Boar
     }
 }
 
+/// A place in the board's pacer, for a client that publishes by time.
+fn place(options: &Options, board: &Rc<Board>) -> Option<Place> {
+    let pace = options.publishing.as_ref().map(|publishing| publishing.pace);
+    let place = matches!(pace, Some(Pace::Every { .. })).then(|| board.pacer.place())?;
+    if board.pacer.is_idle() {
+        let board = Rc::clone(board);
+        tokio::task::spawn_local(async move {
+            if let Err(error) = board.pacer.run().await {
+                panic!("no timer for a load: {error}");
+            }
+        });
+    }
+    Some(place)
+}
+
 async fn connect(options: &Options) -> Result<TcpStream, End> {
     let unreachable = |error: io::Error| End::Unreachable(error.kind());
     let socket = if options.address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = socket.map_err(unreachable)?;
     socket.set_nodelay(true).map_err(unreachable)?;
     if let Some(source) = options.source {
+        // A port that a connection has left a moment ago will do: a herd that comes and goes uses up all others.
+        socket.set_reuseaddr(true).map_err(unreachable)?;
         socket.bind((source, 0).into()).map_err(unreachable)?;
     }
     let connected = timeout(options.patience, socket.connect(options.address)).await;
@@ -106,9 +124,8 @@ impl<'a> Line<'a> {
         line
     }
 
-    async fn converse(mut self) -> End {
+    async fn converse(mut self, place: Option<&Place>) -> End {
         let gate = self.dialogue.gate();
-        let place = self.place();
         let mut timer = pin!(sleep_until(Instant::now()));
         loop {
             if let Some(leave) = self.orders.leaving.get() {
@@ -125,7 +142,7 @@ impl<'a> Line<'a> {
             }
             self.orders.enter(self.dialogue.state(), self.board);
             let interest = self.interest();
-            if let Some(place) = &place {
+            if let Some(place) = place {
                 self.pace(place);
             }
             let deadline = self.deadline();
@@ -144,7 +161,7 @@ impl<'a> Line<'a> {
                     }
                 }
                 () = async { if let Some(gate) = &gate { gate.opened.notified().await } }, if gate.is_some() => {}
-                () = async { if let Some(place) = &place { place.due.notified().await } }, if place.is_some() => {}
+                () = async { if let Some(place) = place { place.due.notified().await } }, if place.is_some() => {}
                 () = &mut timer, if deadline.is_some() => {}
             }
         }
@@ -196,21 +213,6 @@ impl<'a> Line<'a> {
     fn deadline(&self) -> Option<Instant> {
         let patience = (self.dialogue.state() == State::Connecting).then_some(self.patience);
         [patience, self.ping_due].into_iter().flatten().min()
-    }
-
-    /// A place in the board's pacer, for a client that publishes by time.
-    fn place(&self) -> Option<Place> {
-        let pace = self.dialogue.options().publishing.as_ref().map(|publishing| publishing.pace);
-        let place = matches!(pace, Some(Pace::Every { .. })).then(|| self.board.pacer.place())?;
-        if self.board.pacer.is_idle() {
-            let board = Rc::clone(self.dialogue.board());
-            tokio::task::spawn_local(async move {
-                if let Err(error) = board.pacer.run().await {
-                    panic!("no timer for a load: {error}");
-                }
-            });
-        }
-        Some(place)
     }
 
     /// Asks to be woken for the next message.
