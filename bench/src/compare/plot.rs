@@ -47,7 +47,7 @@ pub(super) fn cost(path: &Path, loads: &Loads) -> Result<bool, Failure> {
     chart
         .configure_mesh()
         .disable_y_mesh()
-        .x_desc("us of processor time per message, 1,000 pairs, QoS 1")
+        .x_desc("us of processor time per message, 1,000 pairs, QoS 1; hop by hop, from the clients on")
         .y_labels(kinds.len())
         .y_label_formatter(&|row| match row {
             SegmentValue::CenterOf(row) => {

@@ -61,7 +61,7 @@ pub struct Window {
     pub waits: Spread,
     /// From a client's first packet to the network until it was connected and subscribed.
     pub joins: Spread,
-    /// Messages that arrived in each tick.
+    /// Messages that arrived in each tick; a last one that isn't whole is left out, for it would look like silence.
     pub deliveries: Vec<u32>,
 }
 
@@ -137,6 +137,8 @@ impl Open {
             waits.saturating_record(ear.longest.max(now.saturating_sub(ear.last)));
             ear.longest = 0;
         }
+        let ticks = usize::try_from(now.saturating_sub(self.begun) / TICK).unwrap_or(TICKS).min(TICKS);
+        self.deliveries.resize(ticks, 0);
         let window = Window {
             latency: Spread::of(&self.latency),
             lateness: Spread::of(&self.lateness),
@@ -165,17 +167,17 @@ mod tests {
         open.took(500);
         open.was_late(5);
         open.joined(77);
-        let window = open.take(301_000);
-        assert_eq!(window.deliveries, [3, 0, 0, 1]);
+        let window = open.take(501_000);
+        assert_eq!(window.deliveries, [3, 0, 0, 1, 0], "a tick of silence counts, one that isn't whole doesn't");
         assert_eq!((window.latency.count, window.latency.max, window.lateness.max, window.joins.p50), (1, 500, 5, 77));
-        // One waited 250 ms for a message, the other 300 ms for nothing.
-        assert_eq!((window.waits.count, window.waits.p50 / 1_000, window.waits.max / 1_000), (2, 250, 300));
+        // One waited 250 ms for a message, the other has waited 500 ms for nothing.
+        assert_eq!((window.waits.count, window.waits.p50 / 1_000, window.waits.max / 1_000), (2, 250, 500));
 
-        assert_eq!(open.hear(1, 311_000), (301_000, 10_000));
+        assert_eq!(open.hear(1, 511_000), (301_000, 210_000));
         open.lost(2);
-        assert_eq!(open.hear(2, 321_000), (321_000, 0), "not on one connection");
-        let window = open.take(321_000);
+        assert_eq!(open.hear(2, 521_000), (521_000, 0), "not on one connection");
+        let window = open.take(601_000);
         assert_eq!((window.deliveries, window.latency.count), (vec![2], 0));
-        assert_eq!((window.waits.count, window.waits.max / 1_000), (2, 320));
+        assert_eq!((window.waits.count, window.waits.max / 1_000), (2, 520));
     }
 }
