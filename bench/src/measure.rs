@@ -169,7 +169,7 @@ impl Look {
     }
 }
 
-/// Seconds between two looks.
+/// Seconds of processor time between two looks.
 pub(crate) fn cpu(before: &Family, after: &Family) -> f64 {
     after.cpu.saturating_sub(before.cpu).as_secs_f64()
 }

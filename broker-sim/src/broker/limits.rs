@@ -68,8 +68,8 @@ pub(super) const INFLIGHT_BYTES: usize = 16 * 1024 * 1024;
 pub(super) const RETAINED_PAGE: usize = 100;
 /// Bytes of them, but for the last one.
 pub(super) const RETAINED_PAGE_BYTES: usize = 256 * 1024;
-/// Nodes of the tree of retained messages that are looked at for one client at a time; one such search is made in a
-/// millisecond, whoever waits for it.
+/// Nodes of the tree of retained messages that are looked at for one client at a time. The rest of a longer search goes on
+/// in its turn: one client a millisecond, whoever waits.
 pub(super) const RETAINED_NODES: usize = 10_000;
 /// Bytes that a level of a retained message's topic counts for: an entry of the tree. Where each level has one child
 /// only, it takes some five times as much.
