@@ -57,36 +57,40 @@ const ALL: [Kind; 10] = [
 ];
 
 pub(super) fn run(options: &Options) -> Figures {
-    let stacks = stacks(options);
+    let (stacks, left_out) = stacks(options);
     let loads = Loads::play(&stacks, options)?;
     let rest = if options.load.is_empty() { Rest::play(&stacks, options)? } else { Rest::default() };
     let figures = gates::judge(&loads, &rest);
     if let Some(directory) = &options.write {
-        page::write(directory, &stacks, (&loads, &rest), &figures, options)?;
+        let head = page::Head { stacks: &stacks, left_out: &left_out, options };
+        page::write(directory, &head, (&loads, &rest), &figures)?;
     }
     Ok(figures)
 }
 
-/// Those that there are; of those that aren't it is said why.
-fn stacks(options: &Options) -> Vec<Kind> {
+/// Those that there are, and why others aren't, a line for each product.
+fn stacks(options: &Options) -> (Vec<Kind>, Vec<String>) {
     let wanted = |kind: &Kind| {
         let name = kind.to_string().to_lowercase();
         *kind == Kind::Baton
             || options.stack.is_empty()
             || options.stack.iter().any(|w| name.starts_with(&w.to_lowercase()))
     };
-    let there = |kind: &Kind| match kind.version() {
-        None => true,
-        Some(Ok(version)) => {
-            println!("stack:   {kind}: {version}");
-            true
+    let (mut stacks, mut left_out) = (Vec::new(), Vec::new());
+    for kind in ALL.into_iter().filter(wanted) {
+        match kind.version() {
+            Some(Err(why)) => left_out.push(format!("{} is left out: {why}", kind.product())),
+            Some(Ok(version)) => {
+                println!("stack:   {kind}: {version}");
+                stacks.push(kind);
+            }
+            None => stacks.push(kind),
         }
-        Some(Err(why)) => {
-            println!("stack:   {kind} is left out: {why}");
-            false
-        }
-    };
-    ALL.into_iter().filter(wanted).filter(there).collect()
+    }
+    left_out.sort();
+    left_out.dedup();
+    left_out.iter().for_each(|line| println!("stack:   {line}"));
+    (stacks, left_out)
 }
 
 /// The middle one, the least and the most of some values.

@@ -32,5 +32,5 @@ pub(super) fn run(options: &Options) -> Figures {
     turn.put_latency(&mut report);
     report.put("of it this load's own lateness, p99", millis(turn.window.lateness.p99), "ms");
     turn.put_costs(&subject.parts, &mut report);
-    options.against.finish(report, &turn.faults)
+    options.against.finish(report, &turn.doubts())
 }

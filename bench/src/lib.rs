@@ -10,6 +10,7 @@
 //! | `throughput`, `latency`, `connect`, `idle`, `restart` | those five |
 //! | `stack`, `sink`, `relay` | what clients' bytes pass through: ours and others'; the broker behind; a relay to compare with |
 //! | `compare` | all stacks in turn, and the page that is written of it |
+//! | `scale` | how it grows with sessions, trunks and workers |
 //! | `instructions` | a message's way, counted under callgrind |
 //! | `endurance`, `chaos`, `moves`, `resources`, `payload`, `broker` | what the tier and broker-sim are held to |
 //! | `figure`, `machine` | a number with its target; what it was measured on |
@@ -32,6 +33,7 @@ mod relay;
 mod report;
 mod resources;
 mod restart;
+mod scale;
 mod sink;
 mod stack;
 mod throughput;
@@ -64,6 +66,8 @@ pub enum Bench {
     Restart(restart::Options),
     /// Baton beside HAProxy, nginx, Envoy and a plain relay (`bench/compare` installs them first)
     Compare(compare::Options),
+    /// How processor time, memory and moves grow with sessions, trunks and workers
+    Scale(scale::Options),
     /// What a message costs edge, origin and sidecar in instructions, beside what was recorded
     Instructions(instructions::Options),
     /// Clients and messages while origins are drained and killed in a row: nothing may be lost, nobody dropped
@@ -135,6 +139,7 @@ fn figures(bench: Bench, version: &str) -> Figures {
         Bench::Idle(options) => idle::run(&options),
         Bench::Restart(options) => restart::run(&options),
         Bench::Compare(options) => compare::run(&options),
+        Bench::Scale(options) => scale::run(&options),
         Bench::Instructions(options) => instructions::run(&options),
         Bench::Endurance(options) => endurance::run(&options),
         Bench::Chaos(options) => chaos::run(&options),

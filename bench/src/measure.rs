@@ -46,6 +46,8 @@ pub(crate) struct Turn {
     pub(crate) window: Window,
     /// What was wrong with the run: nothing is to be concluded from it.
     pub(crate) faults: Vec<String>,
+    /// That the load itself was what was slow, if it was: fine for a broker that has nothing before it.
+    pub(crate) limit: Option<String>,
 }
 
 impl Turn {
@@ -57,6 +59,11 @@ impl Turn {
     /// Microseconds of processor time per message of one part.
     pub(crate) fn cost(&self, part: usize) -> f64 {
         self.cpu.get(part).map_or(f64::NAN, |cpu| cpu * 1e6 / count(self.messages))
+    }
+
+    /// All that speaks against it.
+    pub(crate) fn doubts(&self) -> Vec<String> {
+        self.faults.iter().chain(&self.limit).cloned().collect()
     }
 
     /// Processors that the load itself kept busy.
@@ -88,16 +95,23 @@ pub(crate) fn measure(plan: Plan, cell: &Cell, parts: &[Part]) -> Result<Turn, B
     load.ready(PATIENCE)?;
     load.publish();
     load.received(u64::from(cell.pairs), PATIENCE)?;
-    pause(WARM);
+    let mut turn = watch(&load, cell, parts)?;
+    let report = load.finish(PATIENCE);
+    if !report.verdict.is_clean() {
+        turn.faults.push(report.to_string());
+    }
+    Ok(turn)
+}
 
-    let before = Look::now(&load, parts)?;
+/// Looks for a while at a load that is under way, and at these programs.
+pub(crate) fn watch(load: &Load, cell: &Cell, parts: &[Part]) -> Result<Turn, Box<dyn Error>> {
+    pause(WARM);
+    let before = Look::now(load, parts)?;
     let watch = Watch::start();
     drop(load.take_window());
     pause(Duration::from_secs(cell.seconds));
-    let after = Look::now(&load, parts)?;
+    let after = Look::now(load, parts)?;
     let seconds = watch.seconds();
-    let window = load.take_window();
-    let report = load.finish(PATIENCE);
 
     let mut turn = Turn {
         messages: after.received - before.received,
@@ -105,12 +119,10 @@ pub(crate) fn measure(plan: Plan, cell: &Cell, parts: &[Part]) -> Result<Turn, B
         cpu: before.parts.iter().zip(&after.parts).map(|(before, after)| cpu(before, after)).collect(),
         own_cpu: cpu(&before.own, &after.own),
         steal: after.machine.stolen_since(&before.machine),
-        window,
+        window: load.take_window(),
         faults: Vec::new(),
+        limit: None,
     };
-    if !report.verdict.is_clean() {
-        turn.faults.push(report.to_string());
-    }
     turn.judge(cell);
     Ok(turn)
 }
@@ -121,7 +133,7 @@ impl Turn {
         match cell.tempo {
             Tempo::Rate(_) if late > LATE => self.faults.push(format!("the load was {:.1} ms late", millis(late))),
             Tempo::Closed(_) if self.own_cores() > OWN_CORES => {
-                self.faults.push(format!("the load used up {:.2} processors", self.own_cores()));
+                self.limit = Some(format!("the load used up {:.2} processors", self.own_cores()));
             }
             _ => {}
         }

@@ -21,7 +21,7 @@ const SOURCES: u8 = 8;
 #[derive(Args, Debug)]
 pub struct Options {
     /// Tunnels on the origin that leaves
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 15_000)]
     tunnels: u32,
 }
 

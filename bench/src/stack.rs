@@ -87,17 +87,23 @@ impl fmt::Display for Kind {
 pub(crate) struct Part {
     /// What it is in the stack.
     pub(crate) name: String,
-    pid: u32,
+    pids: Vec<u32>,
 }
 
 impl Part {
     /// This process, with all that descend from it.
     pub(crate) fn new(name: &str, pid: u32) -> Self {
-        Self { name: name.to_owned(), pid }
+        Self { name: name.to_owned(), pids: vec![pid] }
+    }
+
+    /// All of a tier's processes of a role.
+    pub(crate) fn role(tier: &Tier, role: Role) -> Result<Self, baton_drill::tier::Error> {
+        let pids = tier.names(role).iter().map(|node| tier.pid(node)).collect::<Result<_, _>>()?;
+        Ok(Self { name: role.word().to_owned(), pids })
     }
 
     pub(crate) fn look(&self) -> std::io::Result<Family> {
-        Family::of(self.pid)
+        self.pids.iter().map(|pid| Family::of(*pid)).sum()
     }
 }
 

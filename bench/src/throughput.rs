@@ -30,7 +30,7 @@ pub(super) fn run(options: &Options) -> Figures {
     report.put("messages", turn.speed(), "per second");
     turn.put_latency(&mut report);
     turn.put_costs(&subject.parts, &mut report);
-    options.against.finish(report, &turn.faults)
+    options.against.finish(report, &turn.doubts())
 }
 
 impl Turn {

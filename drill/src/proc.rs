@@ -1,6 +1,6 @@
 //! What a process costs: memory, processor time, descriptors.
 
-use std::{io, ops::Sub, time::Duration};
+use std::{io, iter::Sum, ops::Sub, time::Duration};
 
 use procfs::{
     ProcError,
@@ -95,6 +95,17 @@ impl Family {
         self.cpu += Duration::from_secs(stat.utime + stat.stime + ended) / per_second;
         self.rss += rss(stat.pid).unwrap_or(0);
         self.processes += 1;
+    }
+}
+
+/// Several families that have nobody in common.
+impl Sum for Family {
+    fn sum<I: Iterator<Item = Self>>(families: I) -> Self {
+        families.fold(Self::default(), |all, one| Self {
+            cpu: all.cpu + one.cpu,
+            rss: all.rss + one.rss,
+            processes: all.processes + one.processes,
+        })
     }
 }
 

@@ -47,43 +47,65 @@ impl Rules {
     }
 }
 
-/// Serves a client to its end.
-pub(crate) async fn serve<S: Stream>(house: Rc<House>, rules: Rc<Rules>, mut stream: S, peer: SocketAddr) {
-    let metrics = house.origins.metrics.clone();
-    metrics.session(None, Some(SessionState::Connecting));
-    let received = receive(&rules, &mut stream, &house).await;
-    metrics.session(Some(SessionState::Connecting), None);
-    let (level, mut half) = match received {
-        Ok(received) => received,
-        Err(Unfit { cause, answer, why }) => {
-            metrics.client_closed(cause);
-            if let Some(suppressed) = house.refusals.borrow_mut().shows(cause, house.origins.worker.now()) {
-                info!(event = "client.refused", client = %peer, %cause, why, suppressed);
-            }
-            return farewell(stream, answer).await;
+/// Serves a client to its end. What takes a moment is in boxes, so that it has no place in what a client needs for days.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async function would hold what it is given twice, while the client stays"
+)]
+pub(crate) fn serve<S: Stream>(
+    house: Rc<House>,
+    rules: Rc<Rules>,
+    mut stream: S,
+    peer: SocketAddr,
+) -> impl Future<Output = ()> {
+    async move {
+        let received = Box::pin(receive(&rules, &mut stream, &house)).await;
+        let (level, mut half) = match received.map_err(|unfit| refuse(&house, peer, unfit)) {
+            Ok(received) => received,
+            Err(answer) => return Box::pin(farewell(stream, answer)).await,
+        };
+        let mut seat = Seat::new(Rc::clone(&house), peer, house.origins.worker.now());
+        let closing = drive(&house.origins.worker, &mut seat, &mut *half, None, &mut stream).await;
+        match conclude(&house, seat, &half, closing) {
+            Last::Sorry => Box::pin(farewell(stream, Some(connect::connack_unavailable(level)))).await,
+            Last::Reset => stream.reset(),
+            Last::Nothing => {}
         }
-    };
-    // Borrowed: what an async function takes, its future holds twice, for as long as the client stays.
-    session(&house, level, &mut half, stream, peer).await;
+    }
 }
 
-async fn session<S: Stream>(house: &Rc<House>, level: Level, half: &mut EdgeSession, mut stream: S, peer: SocketAddr) {
-    let origins = &house.origins;
-    let mut seat = Seat::new(Rc::clone(house), peer.to_string(), origins.worker.now());
-    let Closing { cause, reset } = drive(&origins.worker, &mut seat, half, None, &mut stream).await;
-    let answered = seat.answered();
+/// Accounts for a client that can't be served. What it is told.
+fn refuse(house: &House, peer: SocketAddr, Unfit { cause, answer, why }: Unfit) -> Option<&'static [u8]> {
+    house.origins.metrics.client_closed(cause);
+    if let Some(suppressed) = house.refusals.borrow_mut().shows(cause, house.origins.worker.now()) {
+        info!(event = "client.refused", client = %peer, %cause, why, suppressed);
+    }
+    answer
+}
+
+/// What a client sees last.
+enum Last {
+    /// That nobody is there to serve it.
+    Sorry,
+    Reset,
+    Nothing,
+}
+
+/// Accounts for a session that is over.
+fn conclude(house: &House, seat: Seat, half: &EdgeSession, Closing { cause, reset }: Closing) -> Last {
+    let (peer, answered) = (seat.client(), seat.answered());
     drop(seat);
-    origins.metrics.client_closed(cause);
+    house.origins.metrics.client_closed(cause);
     let user = house.show.show(half.user().as_str());
     let home = half.home().map_or("-", |home| home.as_str());
     info!(event = "session.close", sid = %half.key().sid(), %user, client = %peer, home, %cause);
     // A client that has got no byte is told what MQTT has a word for; a bare close would leave it guessing.
     let unavailable = matches!(cause, CloseCause::Unavailable | CloseCause::OpenRefused)
         || matches!(cause, CloseCause::Gone | CloseCause::Grace) && !answered;
-    if unavailable {
-        farewell(stream, Some(connect::connack_unavailable(level))).await;
-    } else if reset {
-        stream.reset();
+    match (unavailable, reset) {
+        (true, _) => Last::Sorry,
+        (false, true) => Last::Reset,
+        (false, false) => Last::Nothing,
     }
 }
 
@@ -115,6 +137,7 @@ impl Unfit {
 /// Reads a whole CONNECT and makes a session of it; what came behind it belongs to the session.
 async fn receive<S: Stream>(rules: &Rules, stream: &mut S, house: &House) -> Result<(Level, Box<EdgeSession>), Unfit> {
     let within = Duration::from_millis(rules.connect_time);
+    house.origins.metrics.session(None, Some(SessionState::Connecting));
     let (mut bytes, mut share) = (Vec::new(), house.origins.worker.share());
     let reading = async {
         loop {
@@ -142,9 +165,10 @@ async fn receive<S: Stream>(rules: &Rules, stream: &mut S, house: &House) -> Res
             }
         }
     };
-    let (level, mut half) = timeout(within, reading)
-        .await
-        .unwrap_or_else(|_| Err(Unfit::silent(CloseCause::ConnectTimeout, "no whole CONNECT in time")))?;
+    let received = timeout(within, reading).await;
+    house.origins.metrics.session(Some(SessionState::Connecting), None);
+    let (level, mut half) =
+        received.unwrap_or_else(|_| Err(Unfit::silent(CloseCause::ConnectTimeout, "no whole CONNECT in time")))?;
     half.handle_read(&bytes);
     Ok((level, half))
 }

@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     future::Future,
+    net::SocketAddr,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -68,7 +69,7 @@ pub(crate) struct Seat {
     house: Rc<House>,
     number: u64,
     enrolled: bool,
-    client: String,
+    client: SocketAddr,
     began: Millis,
     /// The connection that carries the tunnel.
     link: Option<Rc<Link>>,
@@ -93,7 +94,7 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    pub(crate) fn new(house: Rc<House>, client: String, now: Millis) -> Self {
+    pub(crate) fn new(house: Rc<House>, client: SocketAddr, now: Millis) -> Self {
         let number = house.origins.number();
         Self {
             house,
@@ -115,6 +116,11 @@ impl Seat {
             state: None,
             answered: false,
         }
+    }
+
+    /// Where the client is.
+    pub(crate) fn client(&self) -> SocketAddr {
+        self.client
     }
 
     /// Whether the client has got a byte from its broker.
@@ -222,7 +228,7 @@ impl Seat {
         let (epoch, attach, kind) = if half.home().is_none() {
             self.hold_up(half, false, now);
             let key = self.house.secrets.borrow_mut().session_key();
-            let Some((epoch, open)) = half.begin_open(key, Some(self.client.clone()), now) else { return };
+            let Some((epoch, open)) = half.begin_open(key, Some(self.client.to_string()), now) else { return };
             (epoch, Attach::Open(open), AttachKind::Open)
         } else {
             let Some(resume) = half.begin_resume(reason, now) else { return };

@@ -85,7 +85,7 @@ fn latency(loads: &Loads, figures: &mut Vec<Figure>) {
 
 /// The highest rate that keeps no program of any stack too busy, and at which every stack has a valid turn.
 pub(super) fn highest_rate(loads: &Loads) -> Option<&'static str> {
-    RATES.into_iter().find(|rate| {
+    RATES.into_iter().rev().find(|rate| {
         let kinds = loads.kinds(rate);
         let calm = |kind: &Kind| loads.middle(rate, *kind, Turn::busiest).median < BUSY;
         kinds.contains(&Kind::Baton) && kinds.len() >= loads.kinds(MANY).len() && kinds.iter().all(calm)

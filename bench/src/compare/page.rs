@@ -19,22 +19,35 @@ const PAGE: &str = "benchmarks.md";
 const COST: &str = "benchmarks-processor-time.svg";
 const RESTART: &str = "benchmarks-restart.svg";
 
+/// What was compared, and how.
+pub(super) struct Head<'a> {
+    pub(super) stacks: &'a [Kind],
+    /// Why others weren't, a line for each.
+    pub(super) left_out: &'a [String],
+    pub(super) options: &'a Options,
+}
+
 /// Writes the page and its plots into a directory.
 pub(super) fn write(
     directory: &Path,
-    stacks: &[Kind],
+    what: &Head<'_>,
     (loads, rest): (&Loads, &Rest),
     figures: &[Figure],
-    options: &Options,
 ) -> Result<(), Box<dyn Error>> {
     let mut page = String::new();
-    head(&mut page, stacks, options);
+    head(&mut page, what);
     held_to(&mut page, figures);
     if plot::cost(&directory.join(COST), loads)? {
         writeln!(page, "\n![Processor time per message of each program, 1000:1]({COST})")?;
     }
     for load in loads.names() {
         table(&mut page, loads, load)?;
+    }
+    if let Some((load, kind)) = loads.too_much {
+        writeln!(
+            page,
+            "\n{load} isn't shown: before {kind} it had no valid turn, most of all because the clients, which share the\nprocessors with everything else, were late themselves."
+        )?;
     }
     better(&mut page, loads, rest)?;
     if !rest.memory.is_empty() {
@@ -48,11 +61,11 @@ pub(super) fn write(
     Ok(())
 }
 
-fn head(page: &mut String, stacks: &[Kind], options: &Options) {
+fn head(page: &mut String, Head { stacks, left_out, options }: &Head<'_>) {
     let Options { rounds, seconds, slow_rounds, .. } = options;
     let machine: Vec<_> = machine::lines().iter().map(|line| format!("- {line} (at the end)")).collect();
     let others: BTreeSet<_> = stacks.iter().filter_map(|kind| kind.version()?.ok()).collect();
-    let versions: Vec<_> = others.into_iter().map(|version| format!("- {version}")).collect();
+    let versions: Vec<_> = others.iter().chain(*left_out).map(|line| format!("- {line}")).collect();
     let text = format!(
         "# Baton beside other proxies
 This page is written by `bench/compare`, and by nobody else. {date}, commit {commit}.

@@ -3,6 +3,7 @@
 use std::{io, pin::pin, rc::Rc, time::Duration};
 
 use bytes::{Buf, BytesMut};
+use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use tokio::{
     io::{AsyncWriteExt, Interest, copy, sink},
     net::{TcpSocket, TcpStream},
@@ -65,8 +66,9 @@ async fn connect(options: &Options) -> Result<TcpStream, End> {
     let socket = socket.map_err(unreachable)?;
     socket.set_nodelay(true).map_err(unreachable)?;
     if let Some(source) = options.source {
-        // A port that a connection has left a moment ago will do: a herd that comes and goes uses up all others.
-        socket.set_reuseaddr(true).map_err(unreachable)?;
+        // The port is chosen when it connects, and one that a connection has left a moment ago will do: a herd that comes
+        // and goes leaves few others, among which `bind` would search for long.
+        setsockopt(&socket, IpBindAddressNoPort, &true).map_err(|error| unreachable(error.into()))?;
         socket.bind((source, 0).into()).map_err(unreachable)?;
     }
     let connected = timeout(options.patience, socket.connect(options.address)).await;
