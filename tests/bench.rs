@@ -7,8 +7,10 @@ use std::{
 };
 
 fn bench(arguments: &[&str]) -> (Output, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_baton"));
+    // No test depends on which other proxies a machine has.
     let output =
-        Command::new(env!("CARGO_BIN_EXE_baton")).arg("bench").args(arguments).output().expect("the program starts");
+        command.arg("bench").args(arguments).env("BATON_ENVOY", "/nowhere").output().expect("the program starts");
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     (output, text)
 }
@@ -146,7 +148,8 @@ fn a_restart_is_measured_against_a_control() {
 fn stacks_take_turns_and_a_page_is_written() {
     let directory = env!("CARGO_TARGET_TMPDIR");
     let loads = ["--load", "100:0:5000", "--rounds", "1", "--seconds", "1"];
-    let (_, text) = bench(&[&["compare", "--stack", "tokio", "--write", directory][..], &loads].concat());
+    let stacks = ["--stack", "tokio", "--stack", "envoy"];
+    let (_, text) = bench(&[&["compare", "--write", directory][..], &stacks, &loads].concat());
     for stack in ["Baton", "tokio relay x1", "tokio relay x2"] {
         let row =
             text.lines().any(|line| line.contains(stack) && line.starts_with("    1  ") || line.contains("left out"));
@@ -154,6 +157,20 @@ fn stacks_take_turns_and_a_page_is_written() {
     }
     let page = std::fs::read_to_string(format!("{directory}/benchmarks.md")).expect("it is written");
     assert!(page.starts_with("# Baton beside other proxies"), "{page}");
+    assert!(page.contains("- Envoy is left out: BATON_ENVOY names no file\n"), "{page}");
+}
+
+#[test]
+fn every_size_is_drained_killed_and_nobody_suffers() {
+    let sizes = ["--sessions", "100,200", "--trunks", "1,2", "--workers", "2", "--rate", "200", "--seconds", "1"];
+    let (_, text) = bench(&[&["scale"][..], &sizes].concat());
+    for (sessions, trunks) in [(100, 1_u8), (200, 1), (100, 2), (200, 2)] {
+        let row = text.lines().find(|line| line.starts_with(&format!("{sessions:8}  {trunks:6}  {:7}", 2)));
+        let row = row.unwrap_or_else(|| panic!("{sessions} sessions, {trunks} trunks in\n{text}"));
+        // Where there is a second origin, one is drained before one is killed; at least half of all are on it.
+        assert_eq!(row.matches(", 0.").count() + row.matches(", 1.").count(), usize::from(trunks), "{row}");
+    }
+    assert_met(&text, &["scale: sizes at which a client or a message suffered"]);
 }
 
 #[test]

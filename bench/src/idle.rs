@@ -1,7 +1,7 @@
 //! What a session costs that has been in use and now says nothing: memory of each program, as the slope between two numbers
 //! of sessions, so that what a program needs in any case doesn't count.
 
-use std::{error::Error, net::SocketAddr, time::Duration};
+use std::{error::Error, io, net::SocketAddr, time::Duration};
 
 use baton_drill::{
     load::{Load, Plan, Shape, Tempo},
@@ -60,14 +60,15 @@ pub(super) fn run(options: &Options) -> Figures {
     println!(
         "load:    {few}, then {many} clients; {MESSAGES} messages of {PAYLOAD} bytes each to itself; {quiet} s quiet"
     );
-    let slopes = slopes(&subject.addresses, options.crowd, &subject.parts)?;
+    let Slopes { parts, kernel } = slopes(&subject.addresses, options.crowd, &subject.parts)?;
     let mut report = Report::new("idle");
     report.put("clients held", f64::from(many), "");
-    for (part, slope) in subject.parts.iter().zip(&slopes) {
+    for (part, slope) in subject.parts.iter().zip(&parts) {
         report.put(format!("memory, {}", part.name), *slope, "kB per client");
     }
+    report.put("memory, kernel of this machine", kernel, "kB per client");
     options.against.finish(report, &[])?;
-    if subject.is_ours() { Ok(figures(&slopes)) } else { Ok(Vec::new()) }
+    if subject.is_ours() { Ok(figures(&parts)) } else { Ok(Vec::new()) }
 }
 
 /// What a tier of ours is held to, from the edge on.
@@ -77,10 +78,22 @@ pub(crate) fn figures(slopes: &[f64]) -> Vec<Figure> {
         .collect()
 }
 
-/// Kilobytes (1,000 bytes) of memory that each part needs for a client more.
-pub(crate) fn slopes(addresses: &[SocketAddr], crowd: Crowd, parts: &[Part]) -> Result<Vec<f64>, Box<dyn Error>> {
+/// Kilobytes (1,000 bytes) of memory for a client more.
+#[derive(Clone, Debug)]
+pub(crate) struct Slopes {
+    /// Of each part.
+    pub(crate) parts: Vec<f64>,
+    /// Of the kernel for its objects, on this machine: every end of a connection that is here.
+    pub(crate) kernel: f64,
+}
+
+/// What a client more needs.
+pub(crate) fn slopes(addresses: &[SocketAddr], crowd: Crowd, parts: &[Part]) -> Result<Slopes, Box<dyn Error>> {
     let first = settle(addresses, "few", crowd.few, crowd.quiet)?;
-    let look = || parts.iter().map(|part| Ok(count(part.look()?.rss / 1024))).collect::<std::io::Result<Vec<_>>>();
+    let look = || -> io::Result<Vec<f64>> {
+        let parts = parts.iter().map(|part| Ok(part.look()?.rss)).collect::<io::Result<Vec<_>>>()?;
+        Ok(parts.into_iter().chain([slab()?]).map(|bytes| count(bytes / 1024)).collect())
+    };
     let less = look()?;
     let second = settle(addresses, "more", crowd.many - crowd.few, crowd.quiet)?;
     let more = look()?;
@@ -91,7 +104,17 @@ pub(crate) fn slopes(addresses: &[SocketAddr], crowd: Crowd, parts: &[Part]) -> 
         }
     }
     let clients = f64::from(crowd.many - crowd.few);
-    Ok(less.iter().zip(more).map(|(less, more)| (more - less) * 1.024 / clients).collect())
+    let mut parts: Vec<_> = less.iter().zip(more).map(|(less, more)| (more - less) * 1.024 / clients).collect();
+    let kernel = parts.pop().unwrap_or(f64::NAN);
+    Ok(Slopes { parts, kernel })
+}
+
+/// Bytes that the kernel has in its pools of objects: sockets, and what they need (proc(5), `Slab`).
+fn slab() -> io::Result<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Slab:"));
+    let kib = line.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    Ok(kib.ok_or_else(|| io::Error::other("/proc/meminfo says nothing of Slab"))? * 1024)
 }
 
 /// Clients that have been in use, and are silent.

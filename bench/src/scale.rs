@@ -142,14 +142,21 @@ fn play(size: Size, options: &Options) -> Result<Point, Box<dyn Error>> {
     Ok(Point { turn, memory, moves, suffered })
 }
 
-/// The origin with the most tunnels is told to end, ends, and is started again.
+/// The origin with the most tunnels is told to end, ends, and is started again; until every edge is connected to it.
 fn drain(tier: &mut Tier) -> Result<Move, Box<dyn Error>> {
     let (name, tunnels) = busiest(tier)?;
+    let links = |tier: &Tier| {
+        let edges = tier.names(Role::Edge);
+        edges.iter().map(|edge| tier.log_count(edge, "link.open")).sum::<Result<usize, _>>()
+    };
+    let before = links(tier)?;
     let watch = Watch::start();
     tier.terminate(&name)?;
     tier.exit(&name, PATIENCE)?;
     let seconds = watch.seconds();
     tier.restart(&name)?;
+    let all = before + tier.names(Role::Edge).len();
+    until("every edge connected to the new origin", || Ok(links(tier)? >= all))?;
     Ok(Move { tunnels, seconds })
 }
 
@@ -162,13 +169,20 @@ fn kill(tier: &mut Tier, all: f64) -> Result<Move, Box<dyn Error>> {
     if tier.names(Role::Origin).len() == 1 {
         tier.restart(&name)?;
     }
-    while tier.names(Role::Origin).iter().map(|origin| on(tier, origin)).sum::<f64>() < all {
+    let origins = tier.names(Role::Origin);
+    until("all tunnels back", || Ok(origins.iter().map(|origin| on(tier, origin)).sum::<f64>() >= all))?;
+    Ok(Move { tunnels, seconds: watch.seconds() })
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> Result<bool, Box<dyn Error>>) -> Result<(), Box<dyn Error>> {
+    let watch = Watch::start();
+    while !holds()? {
         if watch.elapsed() > PATIENCE {
-            return Err(format!("{name} was killed, and not all of {all} tunnels came back").into());
+            return Err(format!("not in {} s: {what}", PATIENCE.as_secs()).into());
         }
         pause(LOOK);
     }
-    Ok(Move { tunnels, seconds: watch.seconds() })
+    Ok(())
 }
 
 fn busiest(tier: &Tier) -> Result<(String, f64), Box<dyn Error>> {

@@ -1,6 +1,6 @@
 //! One client's connection, from its first byte to its close.
 
-use std::{future::poll_fn, net::SocketAddr, rc::Rc, sync::Arc, task::Poll, time::Duration};
+use std::{cell::RefCell, future::poll_fn, net::SocketAddr, rc::Rc, sync::Arc, task::Poll, time::Duration};
 
 use baton_link::{Closing, drive};
 use baton_process::{metrics::SessionState, net::Stream};
@@ -33,17 +33,25 @@ pub(crate) struct Rules {
     pub(crate) terms: SharedTerms,
     /// For clients without keepalive: they are never too slow by the clock, only by the byte budget.
     pub(crate) patient: SharedTerms,
+    /// For clients like the last one whose keepalive does: a fleet has the same, and shares them.
+    pub(crate) stretched: RefCell<SharedTerms>,
 }
 
 impl Rules {
     /// T_slow is one and a half keepalives where that is longer: MQTT lets a client be silent for so long.
     fn terms_for(&self, keep_alive: u16) -> SharedTerms {
         let slow = Millis::from(keep_alive) * 1_500;
-        match keep_alive {
-            0 => Arc::clone(&self.patient),
-            _ if slow > self.terms.slow => Arc::new(Terms { slow, ..(*self.terms).clone() }),
-            _ => Arc::clone(&self.terms),
+        if keep_alive == 0 {
+            return Arc::clone(&self.patient);
         }
+        if slow <= self.terms.slow {
+            return Arc::clone(&self.terms);
+        }
+        let mut stretched = self.stretched.borrow_mut();
+        if stretched.slow != slow {
+            *stretched = Arc::new(Terms { slow, ..(*self.terms).clone() });
+        }
+        Arc::clone(&stretched)
     }
 }
 

@@ -73,12 +73,15 @@ pub async fn run<L: Listen, D: Dial>(config: Config, env: Env, listener: L, dial
         slow: limits.slow,
         ..Terms::edge()
     };
+    let patient = Arc::new(Terms { slow: Millis::MAX, ..terms.clone() });
+    let terms = Arc::new(terms);
     let rules = Rc::new(Rules {
         connect_bytes: limits.connect_bytes,
         connect_time: limits.connect_time,
         user_id: config.user_id,
-        patient: Arc::new(Terms { slow: Millis::MAX, ..terms.clone() }),
-        terms: Arc::new(terms),
+        patient,
+        stretched: RefCell::new(Arc::clone(&terms)),
+        terms,
     });
     let house = Rc::new(House {
         origins,

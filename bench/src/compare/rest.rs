@@ -37,7 +37,7 @@ impl Rest {
         for round in 1..=options.slow_rounds {
             for kind in hops() {
                 let stack = Stack::start(kind)?;
-                let memory = slopes(&[stack.address], CROWD, &stack.hops)?;
+                let memory = slopes(&[stack.address], CROWD, &stack.hops)?.parts;
                 let each: Vec<_> = memory.iter().map(|slope| format!("{slope:.2}")).collect();
                 println!("{round:5}  {kind:15}  {}", each.join(" + "));
                 rest.memory.push((kind, memory));
