@@ -20,7 +20,7 @@ use super::{
     machine,
     measure::{PATIENCE, count, cpu, millis, sources},
     report::Report,
-    stack::{Kind, Part, Stack},
+    stack::{Kind, Part, Stack, busiest_origin},
 };
 
 /// When a client that was dropped connects again.
@@ -72,7 +72,7 @@ pub(crate) struct Disruption {
     pub(crate) restart: Window,
     pub(crate) verdict: Verdict,
     /// Processor time of each part over the second window, in seconds.
-    pub(crate) cpu: Vec<f64>,
+    pub(crate) cpu: Vec<Option<f64>>,
 }
 
 /// How much there is of it.
@@ -107,7 +107,10 @@ pub(super) fn run(options: &Options) -> Figures {
 
 /// Our own tier, with a second origin to move to.
 pub(crate) fn tier() -> Result<Stack, Box<dyn Error>> {
-    Stack::start_with(Kind::Baton, Layout { origins: 2, ..Layout::new(machine::program()?) })
+    let mut stack = Stack::start_with(Kind::Baton, Layout { origins: 2, ..Layout::new(machine::program()?) })?;
+    let hops = [Role::Edge, Role::Origin, Role::Sidecar].map(|role| Part::role(&stack.tier, role));
+    stack.hops = hops.into_iter().collect::<Result<_, _>>()?;
+    Ok(stack)
 }
 
 fn shell(command: &str) -> Result<(), Box<dyn Error>> {
@@ -118,9 +121,7 @@ fn shell(command: &str) -> Result<(), Box<dyn Error>> {
 /// Ends the origin that has more sessions, and starts it again.
 pub(crate) fn restart(stack: &mut Stack, how: How) -> Result<(), Box<dyn Error>> {
     let tier = &mut stack.tier;
-    let origins = tier.names(Role::Origin);
-    let tunnels = |name: &String| tier.metrics(name).map_or(0.0, |samples| samples.total("baton_tunnels", &[]));
-    let busiest = origins.into_iter().max_by(|a, b| tunnels(a).total_cmp(&tunnels(b))).ok_or("no origin")?;
+    let (busiest, _) = busiest_origin(tier)?;
     match how {
         How::Drain => {
             tier.terminate(&busiest)?;
@@ -152,15 +153,15 @@ pub(crate) fn disrupt(
     pause(Duration::from_secs(herd.seconds));
     let control = load.take_window();
 
-    // Programs that end in the restart aren't in the account of what it cost: they are few milliseconds.
-    let look = |part: &Part| part.look().unwrap_or_default();
+    // What a program took that has ended meanwhile nobody knows: it has no figure.
+    let look = |part: &Part| part.look().ok();
     let before: Vec<_> = parts.iter().map(look).collect();
     let watch = Watch::start();
     restart()?;
     pause(Duration::from_secs(herd.seconds).saturating_sub(watch.elapsed()));
     let after = parts.iter().map(look);
     let restart = load.take_window();
-    let cpu = before.iter().zip(after).map(|(before, after)| cpu(before, &after)).collect();
+    let cpu = before.into_iter().zip(after).map(|(before, after)| Some(cpu(&before?, &after?))).collect();
     let report = load.finish(PATIENCE);
     Ok(Disruption { control, restart, verdict: report.verdict, cpu })
 }
@@ -189,7 +190,9 @@ impl Disruption {
         report.put("beyond the control, p99.9", p999, "ms");
         report.put("beyond the control, of all", longest, "ms");
         for (part, cpu) in parts.iter().zip(&self.cpu) {
-            report.put(format!("processor time, {}", part.name), *cpu, "s");
+            if let Some(cpu) = cpu {
+                report.put(format!("processor time, {}", part.name), *cpu, "s");
+            }
         }
     }
 }

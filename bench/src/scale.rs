@@ -16,7 +16,7 @@ use super::{
     figure::Figure,
     machine,
     measure::{Cell, PATIENCE, Turn, count, millis, plan, watch},
-    stack::{Kind, Part, Stack},
+    stack::{Kind, Part, Stack, busiest_origin, tunnels_on},
 };
 
 /// Seconds in which an origin's tunnels must be elsewhere.
@@ -70,6 +70,8 @@ struct Point {
 struct Move {
     tunnels: f64,
     seconds: f64,
+    /// Nobody was left on an origin that was told to end.
+    clean: bool,
 }
 
 pub(super) fn run(options: &Options) -> Figures {
@@ -138,13 +140,14 @@ fn play(size: Size, options: &Options) -> Result<Point, Box<dyn Error>> {
     let memory = parts.iter().map(|part| Ok(part.look()?.rss)).collect::<std::io::Result<_>>()?;
     let all = f64::from(2 * cell.pairs);
     let moves = [if trunks > 1 { Some(drain(tier)?) } else { None }, Some(kill(tier, all)?)];
-    let suffered = !load.finish(PATIENCE).verdict.is_clean();
+    let cut_off = moves.iter().flatten().any(|one| !one.clean);
+    let suffered = !load.finish(PATIENCE).verdict.is_clean() || cut_off;
     Ok(Point { turn, memory, moves, suffered })
 }
 
 /// The origin with the most tunnels is told to end, ends, and is started again; until every edge is connected to it.
 fn drain(tier: &mut Tier) -> Result<Move, Box<dyn Error>> {
-    let (name, tunnels) = busiest(tier)?;
+    let (name, tunnels) = busiest_origin(tier)?;
     let links = |tier: &Tier| {
         let edges = tier.names(Role::Edge);
         edges.iter().map(|edge| tier.log_count(edge, "link.open")).sum::<Result<usize, _>>()
@@ -152,26 +155,26 @@ fn drain(tier: &mut Tier) -> Result<Move, Box<dyn Error>> {
     let before = links(tier)?;
     let watch = Watch::start();
     tier.terminate(&name)?;
-    tier.exit(&name, PATIENCE)?;
+    let clean = tier.exit(&name, PATIENCE)?.success();
     let seconds = watch.seconds();
     tier.restart(&name)?;
     let all = before + tier.names(Role::Edge).len();
     until("every edge connected to the new origin", || Ok(links(tier)? >= all))?;
-    Ok(Move { tunnels, seconds })
+    Ok(Move { tunnels, seconds, clean })
 }
 
 /// The origin with the most tunnels is killed: until all tunnels are there again. Where there is no other, it is started
 /// again at once.
 fn kill(tier: &mut Tier, all: f64) -> Result<Move, Box<dyn Error>> {
-    let (name, tunnels) = busiest(tier)?;
+    let (name, tunnels) = busiest_origin(tier)?;
     let watch = Watch::start();
     tier.kill(&name)?;
     if tier.names(Role::Origin).len() == 1 {
         tier.restart(&name)?;
     }
     let origins = tier.names(Role::Origin);
-    until("all tunnels back", || Ok(origins.iter().map(|origin| on(tier, origin)).sum::<f64>() >= all))?;
-    Ok(Move { tunnels, seconds: watch.seconds() })
+    until("all tunnels back", || Ok(origins.iter().map(|origin| tunnels_on(tier, origin)).sum::<f64>() >= all))?;
+    Ok(Move { tunnels, seconds: watch.seconds(), clean: true })
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> Result<bool, Box<dyn Error>>) -> Result<(), Box<dyn Error>> {
@@ -185,23 +188,12 @@ fn until(what: &str, mut holds: impl FnMut() -> Result<bool, Box<dyn Error>>) ->
     Ok(())
 }
 
-fn busiest(tier: &Tier) -> Result<(String, f64), Box<dyn Error>> {
-    let origins = tier.names(Role::Origin).into_iter().map(|name| (on(tier, &name), name));
-    let (tunnels, name) = origins.max_by(|a, b| a.0.total_cmp(&b.0)).ok_or("no origin")?;
-    Ok((name, tunnels))
-}
-
-/// Tunnels on an origin; none if it isn't there.
-fn on(tier: &Tier, origin: &str) -> f64 {
-    tier.metrics(origin).map_or(0.0, |samples| samples.total("baton_tunnels", &[]))
-}
-
 fn row(size: Size, point: &Point) {
     let Size { sessions, trunks, workers } = size;
     let Point { turn, memory, moves, .. } = point;
     let mb = |at: usize| memory.get(at).map_or(f64::NAN, |bytes| count(bytes / 1_000) / 1e3);
     let moved = |one: Option<Move>| {
-        one.map_or("-".to_owned(), |Move { tunnels, seconds }| format!("{tunnels:.0}, {seconds:.2}"))
+        one.map_or("-".to_owned(), |Move { tunnels, seconds, .. }| format!("{tunnels:.0}, {seconds:.2}"))
     };
     let [drained, killed] = moves.map(moved);
     println!(

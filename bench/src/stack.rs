@@ -202,6 +202,18 @@ impl Stack {
     }
 }
 
+/// Tunnels on an origin; none if it isn't there.
+pub(crate) fn tunnels_on(tier: &Tier, origin: &str) -> f64 {
+    tier.metrics(origin).map_or(0.0, |samples| samples.total("baton_tunnels", &[]))
+}
+
+/// The origin with the most tunnels, and how many.
+pub(crate) fn busiest_origin(tier: &Tier) -> Result<(String, f64), Box<dyn Error>> {
+    let origins = tier.names(Role::Origin).into_iter().map(|name| (tunnels_on(tier, &name), name));
+    let (tunnels, name) = origins.max_by(|a, b| a.0.total_cmp(&b.0)).ok_or("no origin")?;
+    Ok((name, tunnels))
+}
+
 /// Adds one hop of a proxy.
 fn add(tier: &mut Tier, kind: Kind, name: &str, listen: SocketAddr, to: SocketAddr) -> Result<(), Box<dyn Error>> {
     let directory = tier.directory().join(name);
