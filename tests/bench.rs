@@ -151,9 +151,9 @@ fn stacks_take_turns_and_a_page_is_written() {
     let stacks = ["--stack", "tokio", "--stack", "envoy"];
     let (_, text) = bench(&[&["compare", "--write", directory][..], &stacks, &loads].concat());
     for stack in ["Baton", "tokio relay x1", "tokio relay x2"] {
-        let row =
-            text.lines().any(|line| line.contains(stack) && line.starts_with("    1  ") || line.contains("left out"));
-        assert!(row, "{stack} in\n{text}");
+        // A turn that isn't valid, as on a machine with other work, is left out by its own line.
+        let played = |line: &str| line.starts_with("    1  ") || line.ends_with("left out of this round");
+        assert!(text.lines().any(|line| line.contains(stack) && played(line)), "{stack} in\n{text}");
     }
     let page = std::fs::read_to_string(format!("{directory}/benchmarks.md")).expect("it is written");
     assert!(page.starts_with("# Baton beside other proxies"), "{page}");
@@ -168,7 +168,7 @@ fn every_size_is_drained_killed_and_nobody_suffers() {
         let row = text.lines().find(|line| line.starts_with(&format!("{sessions:8}  {trunks:6}  {:7}", 2)));
         let row = row.unwrap_or_else(|| panic!("{sessions} sessions, {trunks} trunks in\n{text}"));
         // Where there is a second origin, one is drained before one is killed; at least half of all are on it.
-        assert_eq!(row.matches(", 0.").count() + row.matches(", 1.").count(), usize::from(trunks), "{row}");
+        assert_eq!(row.matches(", ").count(), usize::from(trunks), "{row}");
     }
     assert_met(&text, &["scale: sizes at which a client or a message suffered"]);
 }
