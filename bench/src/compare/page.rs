@@ -46,7 +46,7 @@ pub(super) fn write(
     if let Some((load, kind)) = loads.too_much {
         writeln!(
             page,
-            "\n{load} isn't shown: before {kind} it had no valid turn, most of all because the clients, which share the\nprocessors with everything else, were late themselves."
+            "\n{load} isn't shown: before {kind} it had no valid turn in one of the rounds. No higher rate was played."
         )?;
     }
     better(&mut page, loads, rest)?;
@@ -77,8 +77,9 @@ Every stack stands before the same broker, which does as little as a broker can 
 clients. Baton is an edge, an origin and a sidecar; HAProxy, nginx (stream) and a plain relay written with tokio are two TCP
 hops, Envoy two hops with HTTP/2 CONNECT between them; x1 and x2 are threads of each hop. Everything is on one machine, on
 loopback, in fresh processes for each turn. Stacks take turns, {rounds} rounds of {seconds} s each ({slow_rounds} of memory,
-connecting and restarts); the figures are medians, with the least and the most in brackets. A turn that lost a message, in
-which the clients themselves were what was slow, or in which the host took over 5 % of the processors, was run again.
+connecting and restarts); the figures are medians, with the least and the most in brackets. A turn under load that lost a message,
+in which the clients themselves were what was slow, or in which the host took over 5 % of the processors, was run again;
+memory, connecting and restarts were not checked for that.
 
 A load is called by its pairs of publisher and subscriber, its quality of service, and its messages a second; without those,
 each publisher has {FEW_WINDOW} messages under way, or {MANY_WINDOW} where there are 1,000. All messages have 64 bytes.
@@ -194,7 +195,8 @@ fn restarts(page: &mut String, rest: &Rest) -> std::fmt::Result {
         page,
         "{} clients in pairs, {} messages a second, QoS 0 and 1 in turn. A client that is dropped connects again after 100 ms, as
 few libraries would. Waits are what a client waited longest for a message, beyond the same in a window of the same run in
-which nothing was restarted.\n",
+which nothing was restarted. Baton has two origins here, of which one is restarted; the others have one hop in the middle.
+What a client would have sent while it was away isn't in *Lost*.\n",
         HERD.clients, HERD.rate
     )?;
     writeln!(page, "| Stack | Restart | Dropped | Lost | Doubled | Reordered | Wait beyond, p99.9 | Longest |")?;

@@ -54,7 +54,8 @@ pub struct Layout {
     pub homes: u16,
     /// What the homes lead to.
     pub broker: Broker,
-    /// Number of broker processes, each with topics of its own; homes are dealt out to them in turn. At least one, where there are homes.
+    /// Number of broker processes, each with topics of its own; homes are dealt out to them in turn. At least one, where
+    /// there are homes.
     pub brokers: u16,
     /// Whether those share their topics nevertheless: the first is bridged to each further one. Mosquitto only.
     pub bridged: bool,
