@@ -37,6 +37,9 @@ const MAILBOX: usize = 4;
 const ORPHAN_AGE: Millis = 10_000;
 /// Resumes a second that one worker takes: above it, decoding alone would take the whole core.
 const RESUMES_PER_SECOND: u32 = 20_000;
+/// Milliseconds that a resume above that is kept waiting; for those that would have to wait longer "busy" is less work. At most
+/// 2,000 wait. One that is told to come back does so after 200 ms or more, and is asked for by its client all that time.
+const HELD: Millis = 100;
 /// A full home has to be able to take all of its sessions back in so small a part of the grace time: the rest is for
 /// noticing, and for trying again.
 const GRACE_FRACTION: Millis = 4;
@@ -326,9 +329,15 @@ impl<B: Backend> Home<B> {
         if arrival.resume.home != self.setup.name {
             return self.refuse_resume(Word::WrongHome, &mut arrival.respond);
         }
-        if self.resume_rate.borrow_mut().admit(self.worker.now()).is_err() {
-            return self.refuse_resume(Word::Busy, &mut arrival.respond);
+        let turn = self.resume_rate.borrow_mut().reserve(self.worker.now(), HELD);
+        match turn {
+            Ok(0) => self.answer(arrival),
+            Ok(wait) => self.hold(arrival, Some(wait), Self::answer),
+            Err(_) => self.refuse_resume(Word::Busy, &mut arrival.respond),
         }
+    }
+
+    fn answer(self: &Rc<Self>, mut arrival: Arrival) {
         let sessions = self.sessions.borrow();
         let Some(entry) = sessions.get(&arrival.resume.key.sid()) else {
             return self.refuse_resume(Word::Gone, &mut arrival.respond);
@@ -340,24 +349,27 @@ impl<B: Backend> Home<B> {
                 entry.mailbox.drop_session(CloseCause::Gone);
                 self.refuse_resume(Word::Gone, &mut arrival.respond);
             }
-            Resuming::Late(time) => drop(spawn_local(Rc::clone(self).hold(arrival, Some(time)))),
-            Resuming::Never => drop(spawn_local(Rc::clone(self).hold(arrival, None))),
+            Resuming::Late(time) => self.hold(arrival, Some(time), |home, arrival| home.hand_over(arrival)),
+            Resuming::Never => self.hold(arrival, None, |home, arrival| home.hand_over(arrival)),
         }
     }
 
-    /// Keeps a resume waiting for so long, or until whoever sent it gives up.
-    async fn hold(self: Rc<Self>, mut arrival: Arrival, time: Option<Millis>) {
-        let waited = async {
-            match time {
-                Some(time) => sleep(Duration::from_millis(time)).await,
-                None => std::future::pending().await,
+    /// Keeps a resume waiting for so long, or until whoever sent it gives up, and goes on with it.
+    fn hold(self: &Rc<Self>, mut arrival: Arrival, time: Option<Millis>, then: fn(&Rc<Self>, Arrival)) {
+        let home = Rc::clone(self);
+        spawn_local(async move {
+            let waited = async {
+                match time {
+                    Some(time) => sleep(Duration::from_millis(time)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                _ = std::future::poll_fn(|cx| arrival.respond.poll_reset(cx)) => {}
+                () = waited => then(&home, arrival),
             }
-        };
-        tokio::select! {
-            biased;
-            _ = std::future::poll_fn(|cx| arrival.respond.poll_reset(cx)) => {}
-            () = waited => self.hand_over(arrival),
-        }
+        });
     }
 
     fn hand_over(&self, mut arrival: Arrival) {

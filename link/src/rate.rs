@@ -35,14 +35,19 @@ impl Rate {
     ///
     /// The wait is that of the first in line: everybody who waits it out and asks again but one is refused again.
     pub fn admit(&mut self, now: Millis) -> Result<(), Millis> {
-        let now = now.saturating_mul(MILLI);
-        match self.due.saturating_sub(self.tolerance).checked_sub(now) {
-            None | Some(0) => {
-                self.due = self.due.max(now).saturating_add(self.period);
-                Ok(())
-            }
-            Some(early) => Err(early.div_ceil(MILLI)),
+        self.reserve(now, 0).map(|_| ())
+    }
+
+    /// Counts one, and says for how many milliseconds, at most `most`, it has to be kept waiting before it starts; or that it
+    /// would have to wait longer, and how long: then it isn't counted.
+    pub fn reserve(&mut self, now: Millis, most: Millis) -> Result<Millis, Millis> {
+        let early = self.due.saturating_sub(self.tolerance).saturating_sub(now.saturating_mul(MILLI));
+        let wait = early.div_ceil(MILLI);
+        if wait > most {
+            return Err(wait);
         }
+        self.due = self.due.max(now.saturating_mul(MILLI)).saturating_add(self.period);
+        Ok(wait)
     }
 }
 
@@ -70,6 +75,15 @@ mod tests {
         let mut rate = Rate::new(1_000);
         assert_eq!([0, 1, 2, 7, 7, 1_000].map(|now| admitted(&mut rate, now)), [20, 1, 1, 5, 0, 20]);
         assert_eq!(rate.admit(1_000), Err(1));
+    }
+
+    #[test]
+    fn what_is_kept_waiting_has_its_turn_and_no_more_wait_than_may() {
+        let mut rate = Rate::new(1_000);
+        let waits: Vec<_> = (0..27).map(|_| rate.reserve(5, 5)).collect();
+        assert_eq!(waits[..20], [Ok(0); 20]);
+        assert_eq!(waits[20..], [Ok(1), Ok(2), Ok(3), Ok(4), Ok(5), Err(6), Err(6)]);
+        assert_eq!((rate.admit(10), rate.reserve(10, 1)), (Err(1), Ok(1)), "their turns are taken");
     }
 
     #[test]
