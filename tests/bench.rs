@@ -181,6 +181,16 @@ fn wrong_arguments_are_one_clear_line() {
             "error: invalid value 'nowhere' for '[IP:PORT]...': invalid socket address syntax",
         ),
         (&["throughput", "--qos", "3"], "error: invalid value '3' for '--qos <QOS>': 3 is not in 0..=2"),
+        (&["latency", "--qos", "2"], "baton bench: --qos 2: the broker that is started here takes 0 and 1"),
+        (
+            &["compare", "--stack", "squid"],
+            "error: invalid value 'squid' for '--stack <NAME>': expected the beginning of one of: ",
+        ),
+        (&["compare", "--load", "9:9"], "error: invalid value '9:9' for '--load <PAIRS:QOS[:RATE]>'"),
+        (
+            &["compare", "--write", "/nowhere"],
+            "error: invalid value '/nowhere' for '--write <DIRECTORY>': expected a directory",
+        ),
         (
             &["idle", "127.0.0.1:1", "--process", "x"],
             "error: invalid value 'x' for '--process <NAME=PID>': expected NAME=PID",

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, net::SocketAddr, path::PathBuf};
 
-use baton_drill::{load::Tempo, mqtt::Qos};
+use baton_drill::{load::Tempo, mqtt::Qos, tier::Layout};
 use clap::Args;
 
 use super::{
@@ -94,15 +94,30 @@ impl Against {
     }
 
     pub(crate) fn subject(&self) -> Result<Subject, Box<dyn Error>> {
+        self.subject_as(Layout::new(machine::program()?))
+    }
+
+    /// It; where it is a tier of this program, as the layout says, but for its broker.
+    pub(crate) fn subject_as(&self, layout: Layout) -> Result<Subject, Box<dyn Error>> {
         if !self.addresses.is_empty() {
             let addresses: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
             println!("set-up:  what listens at {}", addresses.join(", "));
             return Ok(Subject { addresses: self.addresses.clone(), parts: self.parts.clone(), stack: None });
         }
-        let stack = Stack::start(Kind::Baton)?;
+        let stack = Stack::start_with(Kind::Baton, layout)?;
         println!("set-up:  edge, origin and sidecar of this program before a broker that does as little as it can");
         let parts = stack.hops.iter().chain([&stack.broker]).cloned().collect();
         Ok(Subject { addresses: vec![stack.address], parts, stack: Some(stack) })
+    }
+
+    /// It, if it can take this.
+    pub(crate) fn subject_under(&self, load: &Load) -> Result<Subject, Box<dyn Error>> {
+        if self.addresses.is_empty() && load.qos == 2 {
+            return Err(
+                "--qos 2: the broker that is started here takes 0 and 1: give the IP:PORT of one that takes 2".into()
+            );
+        }
+        self.subject()
     }
 
     /// Prints what came of it, and writes it where it is wanted.

@@ -14,12 +14,12 @@ mod page;
 mod plot;
 mod rest;
 
-use std::{error::Error, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use self::{loads::Loads, rest::Rest};
-use super::{Figures, stack::Kind};
+use super::{Figures, machine, stack::Kind};
 
 #[derive(Args, Debug)]
 pub struct Options {
@@ -29,17 +29,17 @@ pub struct Options {
     /// Seconds that each turn under load is measured
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// Rounds of what takes long and varies little: memory, connecting, restarts
+    /// Rounds of what takes long at the others: their memory, their restarts
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     slow_rounds: u32,
     /// Only these stacks, by the beginning of their name; Baton is always there
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = stack_name)]
     stack: Vec<String>,
-    /// Only these loads, such as 1000:1 or 100:0:5000; none of what isn't a load
-    #[arg(long, value_name = "PAIRS:QOS[:RATE]")]
+    /// Only these loads; none of what isn't a load
+    #[arg(long, value_name = "PAIRS:QOS[:RATE]", value_parser = loads::ALL.map(|(name, ..)| name))]
     load: Vec<String>,
     /// Write the page and its plots into this directory
-    #[arg(long, value_name = "DIRECTORY")]
+    #[arg(long, value_name = "DIRECTORY", value_parser = directory)]
     write: Option<PathBuf>,
 }
 
@@ -56,13 +56,46 @@ const ALL: [Kind; 10] = [
     Kind::Envoy(2),
 ];
 
+/// The beginning of a stack's name.
+fn stack_name(text: &str) -> Result<String, String> {
+    let name = text.to_lowercase();
+    if ALL.iter().any(|kind| kind.to_string().to_lowercase().starts_with(&name)) {
+        return Ok(name);
+    }
+    let all: Vec<_> = ALL.iter().map(ToString::to_string).collect();
+    Err(format!("expected the beginning of one of: {}", all.join(", ")))
+}
+
+/// A directory that can be written to: found out before an hour of measurements, not after it.
+fn directory(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.metadata() {
+        Ok(found) if found.is_dir() && !found.permissions().readonly() => Ok(path),
+        Ok(_) => Err("expected a directory to write to".to_owned()),
+        Err(error) => Err(format!("expected a directory to write to: {error}")),
+    }
+}
+
+impl Options {
+    /// Whether nothing was left out by wish.
+    fn is_whole(&self) -> bool {
+        self.stack.is_empty() && self.load.is_empty()
+    }
+
+    /// Whether a load is to be played.
+    fn wants(&self, load: &str) -> bool {
+        self.load.is_empty() || self.load.iter().any(|wanted| wanted == load)
+    }
+}
+
 pub(super) fn run(options: &Options) -> Figures {
     let (stacks, left_out) = stacks(options);
-    let loads = Loads::play(&stacks, options)?;
+    let began = machine::lines();
+    let loads = Loads::play(&stacks, options);
     let rest = if options.load.is_empty() { Rest::play(&stacks, options)? } else { Rest::default() };
-    let figures = gates::judge(&loads, &rest);
+    let figures = gates::judge(&stacks, options, &loads, &rest);
     if let Some(directory) = &options.write {
-        let head = page::Head { stacks: &stacks, left_out: &left_out, options };
+        let head = page::Head { stacks: &stacks, left_out: &left_out, began: &began, options };
         page::write(directory, &head, (&loads, &rest), &figures)?;
     }
     Ok(figures)
@@ -74,7 +107,7 @@ fn stacks(options: &Options) -> (Vec<Kind>, Vec<String>) {
         let name = kind.to_string().to_lowercase();
         *kind == Kind::Baton
             || options.stack.is_empty()
-            || options.stack.iter().any(|w| name.starts_with(&w.to_lowercase()))
+            || options.stack.iter().any(|beginning| name.starts_with(beginning))
     };
     let (mut stacks, mut left_out) = (Vec::new(), Vec::new());
     for kind in ALL.into_iter().filter(wanted) {
@@ -106,25 +139,10 @@ impl Middle {
         let mut values: Vec<_> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
-        Self { median: at(values.len() / 2), least: at(0), most: at(values.len().saturating_sub(1)) }
+        let last = values.len().saturating_sub(1);
+        // Of an even number the middle is between two.
+        Self { median: f64::midpoint(at(last / 2), at(values.len() / 2)), least: at(0), most: at(last) }
     }
-}
-
-/// Tries until nothing speaks against what comes out, a few times; what speaks against the last try is said.
-fn valid<T>(
-    what: &str,
-    mut turn: impl FnMut() -> Result<(T, Vec<String>), Box<dyn Error>>,
-) -> Result<Option<T>, Box<dyn Error>> {
-    const TRIES: u32 = 3;
-    for _ in 0..TRIES {
-        let (result, faults) = turn()?;
-        if faults.is_empty() {
-            return Ok(Some(result));
-        }
-        println!("     {what}: NOT VALID, run again: {}", faults.join("; "));
-    }
-    println!("     {what}: left out of this round");
-    Ok(None)
 }
 
 #[cfg(test)]
@@ -134,19 +152,7 @@ mod tests {
     #[test]
     fn the_middle_of_some_values() {
         assert_eq!(Middle::of([3.0, 1.0, 2.0]), Middle { median: 2.0, least: 1.0, most: 3.0 });
+        assert_eq!(Middle::of([4.0, 1.0, 2.0, 9.0]), Middle { median: 3.0, least: 1.0, most: 9.0 });
         assert!(Middle::of([]).median.is_nan());
-    }
-
-    #[test]
-    fn what_is_not_valid_is_tried_again_and_left_out_at_last() {
-        let mut tries = 0;
-        let mut turn = |good| {
-            valid("a turn", || {
-                tries += 1;
-                Ok((tries, if tries >= good { vec![] } else { vec!["late".to_owned()] }))
-            })
-        };
-        assert_eq!(turn(2).unwrap(), Some(2));
-        assert_eq!(turn(9).unwrap(), None);
     }
 }

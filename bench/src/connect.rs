@@ -11,7 +11,7 @@ use super::{
     against::Against,
     measure::{PATIENCE, count, millis, sources},
     report::Report,
-    stack::Part,
+    stack::{Part, unpaced},
 };
 
 #[derive(Args, Debug)]
@@ -35,7 +35,7 @@ pub(crate) struct Rush {
 
 pub(super) fn run(options: &Options) -> Figures {
     let clients = options.clients;
-    let subject = options.against.subject()?;
+    let subject = options.against.subject_as(unpaced()?)?;
     println!("load:    {clients} clients that connect, subscribe and stay, 64 at a time");
     let rush = rush(&subject.addresses, clients, &subject.parts)?;
     let mut report = Report::new("connect");

@@ -43,11 +43,6 @@ impl Figure {
 }
 
 impl Figure {
-    /// Whether there is no value: it was made of what wasn't measured.
-    pub(super) fn is_unknown(&self) -> bool {
-        self.value.is_nan()
-    }
-
     /// Its name, its value, its target, and whether that is met.
     pub(super) fn cells(&self) -> [String; 4] {
         let text = self.to_string();
@@ -61,6 +56,10 @@ impl Figure {
 
 /// As few digits as tell it: counts have none behind the point.
 fn number(value: f64) -> String {
+    if value.is_nan() {
+        // It was made of what wasn't measured.
+        return "unknown".to_owned();
+    }
     if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }
 
@@ -91,6 +90,7 @@ mod tests {
         let payload = Figure::at_least("payload, up", 4.5, 4.0, "MB/s");
         assert_eq!(payload.to_string(), "payload, up: 4.50 MB/s, target at least 4 MB/s, met");
         assert!(!Figure::at_least("payload, up", 3.99, 4.0, "MB/s").met());
-        assert!(!Figure::at_most("ratio", f64::NAN, 1.0, "").met() && !Figure::at_least("x", f64::NAN, 1.0, "").met());
+        assert_eq!(Figure::at_most("ratio", f64::NAN, 1.0, "").to_string(), "ratio: unknown, target at most 1, missed");
+        assert!(!Figure::at_least("x", f64::NAN, 1.0, "").met());
     }
 }

@@ -109,12 +109,12 @@ pub(crate) fn slopes(addresses: &[SocketAddr], crowd: Crowd, parts: &[Part]) -> 
     Ok(Slopes { parts, kernel })
 }
 
-/// Bytes that the kernel has in its pools of objects: sockets, and what they need (proc(5), `Slab`).
+/// Bytes that the kernel has in its pools of objects and can't have back: sockets, and what they need (proc(5), `SUnreclaim`).
 fn slab() -> io::Result<u64> {
     let text = std::fs::read_to_string("/proc/meminfo")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Slab:"));
+    let line = text.lines().find_map(|line| line.strip_prefix("SUnreclaim:"));
     let kib = line.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    Ok(kib.ok_or_else(|| io::Error::other("/proc/meminfo says nothing of Slab"))? * 1024)
+    Ok(kib.ok_or_else(|| io::Error::other("/proc/meminfo says nothing of SUnreclaim"))? * 1024)
 }
 
 /// Clients that have been in use, and are silent.

@@ -24,7 +24,7 @@ pub struct Options {
 
 pub(super) fn run(options: &Options) -> Figures {
     let cell = options.load.cell(Tempo::Rate(options.rate));
-    let subject = options.against.subject()?;
+    let subject = options.against.subject_under(&options.load)?;
     println!("load:    {}, {} messages a second in all", options.load, options.rate);
     let turn = measure(plan(&subject.addresses, &cell), &cell, &subject.parts)?;
     let mut report = Report::new("latency");

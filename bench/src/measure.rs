@@ -86,6 +86,8 @@ pub(crate) fn millis(micros: u64) -> f64 {
 const OWN_CORES: f64 = 0.9;
 /// How late the load itself may be at a fixed rate, in microseconds, for one message in a hundred.
 const LATE: u64 = 1_000;
+/// Share of a fixed rate that has to arrive: what is under way at both ends of a window makes less than one in a hundred.
+const KEPT: f64 = 0.98;
 /// How much the host may take.
 const STEAL: f64 = 0.05;
 
@@ -131,15 +133,17 @@ impl Turn {
     fn judge(&mut self, cell: &Cell) {
         let Spread { p99: late, .. } = self.window.lateness;
         match cell.tempo {
+            // Late by itself, or because what it writes to doesn't read: both aren't the rate that was asked for.
             Tempo::Rate(_) if late > LATE => self.faults.push(format!("the load was {:.1} ms late", millis(late))),
+            Tempo::Rate(rate) if self.speed() < KEPT * f64::from(rate) => {
+                self.faults.push(format!("{:.0} messages a second arrived, not {rate}", self.speed()));
+            }
             Tempo::Closed(_) if self.own_cores() > OWN_CORES => {
                 self.limit = Some(format!("the load used up {:.2} processors", self.own_cores()));
             }
             _ => {}
         }
-        if self.steal > STEAL {
-            self.faults.push(format!("the host took {:.0} %", self.steal * 100.0));
-        }
+        self.faults.extend(too_much(self.steal));
         if self.messages == 0 {
             self.faults.push("no message arrived".to_owned());
         }
@@ -161,6 +165,40 @@ pub(crate) fn plan(addresses: &[std::net::SocketAddr], cell: &Cell) -> Plan {
 /// Local addresses to connect from, on loopback only: elsewhere the kernel knows better.
 pub(crate) fn sources(addresses: &[std::net::SocketAddr]) -> u8 {
     if addresses.iter().all(|address| address.ip().is_loopback()) { SOURCES } else { 0 }
+}
+
+/// Tries until nothing speaks against what comes out, a few times; what speaks against each try is said. What fails speaks
+/// against itself: a stack that doesn't come up, or loses what it mustn't, takes nothing from the others.
+pub(crate) fn valid<T>(what: &str, mut turn: impl FnMut() -> Result<(T, Vec<String>), Box<dyn Error>>) -> Option<T> {
+    const TRIES: u32 = 3;
+    for _ in 0..TRIES {
+        match turn() {
+            Ok((result, faults)) if faults.is_empty() => return Some(result),
+            Ok((_, faults)) => println!("     {what}: NOT VALID, run again: {}", faults.join("; ")),
+            Err(error) => println!("     {what}: FAILED, run again: {error}"),
+        }
+    }
+    println!("     {what}: left out of this round");
+    None
+}
+
+/// What the host takes from the machine, from now on.
+pub(crate) struct Theft(Machine);
+
+impl Theft {
+    pub(crate) fn watch() -> io::Result<Self> {
+        Ok(Self(Machine::now()?))
+    }
+
+    /// What speaks against what was measured meanwhile.
+    pub(crate) fn faults(&self) -> io::Result<Vec<String>> {
+        Ok(too_much(Machine::now()?.stolen_since(&self.0)).into_iter().collect())
+    }
+}
+
+/// That the host took so much that nothing is to be concluded, if it did.
+fn too_much(steal: f64) -> Option<String> {
+    (steal > STEAL).then(|| format!("the host took {:.0} %", steal * 100.0))
 }
 
 struct Look {
@@ -212,5 +250,26 @@ impl Machine {
     fn stolen_since(&self, before: &Self) -> f64 {
         let all = self.all.saturating_sub(before.all).max(1);
         count(self.stolen.saturating_sub(before.stolen)) / count(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_valid_is_tried_again_and_left_out_at_last() {
+        let mut tries = 0;
+        let mut turn = |good| {
+            valid("a turn", || {
+                tries += 1;
+                match tries {
+                    1 => Err("not even up".into()),
+                    _ => Ok((tries, if tries >= good { vec![] } else { vec!["late".to_owned()] })),
+                }
+            })
+        };
+        assert_eq!(turn(3), Some(3));
+        assert_eq!(turn(9), None);
     }
 }

@@ -17,6 +17,7 @@ use clap::{Args, ValueEnum};
 use super::{
     Figures,
     against::Against,
+    figure::Figure,
     machine,
     measure::{PATIENCE, count, cpu, millis, sources},
     report::Report,
@@ -89,6 +90,7 @@ pub(super) fn run(options: &Options) -> Figures {
     println!("load:    {clients} clients in pairs, {rate} messages a second in all, QoS 0 and 1 in turn;");
     println!("         {seconds} s as a control, {seconds} s in which it is restarted");
     let mut report = Report::new("restart");
+    let mut figures = Vec::new();
     match (&options.command, options.against.addresses()) {
         (Some(command), addresses) => {
             let parts = options.against.parts();
@@ -98,11 +100,15 @@ pub(super) fn run(options: &Options) -> Figures {
             let mut stack = tier()?;
             let parts = stack.hops.clone();
             println!("set-up:  edge, 2 origins and sidecar of this program; one origin: {how}, and started again");
-            disrupt(&[stack.address], herd, &parts, || restart(&mut stack, how))?.put(&parts, &mut report);
+            let disruption = disrupt(&[stack.address], herd, &parts, || restart(&mut stack, how))?;
+            disruption.put(&parts, &mut report);
+            let name = format!("{how}: clients dropped, messages lost, doubled or reordered");
+            figures.push(Figure::none(name, disruption.suffered()));
         }
         (None, _) => return Err("--command: expected the command that restarts what listens there".into()),
     }
-    options.against.finish(report, &[])
+    options.against.finish(report, &[])?;
+    Ok(figures)
 }
 
 /// Our own tier, with a second origin to move to.
@@ -167,6 +173,12 @@ pub(crate) fn disrupt(
 }
 
 impl Disruption {
+    /// Clients dropped, and messages lost, doubled or reordered.
+    pub(crate) fn suffered(&self) -> f64 {
+        let total = self.verdict.total();
+        count(self.verdict.dropped() + total.lost + total.duplicated + total.reordered)
+    }
+
     /// Milliseconds that the slowest one in a thousand, and the slowest of all, waited longer than in the control.
     pub(crate) fn beyond(&self) -> (f64, f64) {
         let beyond = |what: fn(&Window) -> u64| millis(what(&self.restart).saturating_sub(what(&self.control)));

@@ -15,7 +15,7 @@ use super::{
     Figures,
     figure::Figure,
     machine,
-    measure::{Cell, PATIENCE, Turn, count, millis, plan, watch},
+    measure::{Cell, PATIENCE, Turn, count, millis, plan, valid, watch},
     stack::{Kind, Part, Stack, busiest_origin, tunnels_on},
 };
 
@@ -56,7 +56,7 @@ struct Size {
 }
 
 /// What came of one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Point {
     turn: Turn,
     /// Bytes of each role, under load.
@@ -95,17 +95,18 @@ pub(super) fn run(options: &Options) -> Figures {
         for &trunks in &options.trunks {
             for &sessions in &options.sessions {
                 let size = Size { sessions, trunks, workers };
-                let point = play(size, options)?;
-                row(size, &point);
+                let turn = || play(size, options).map(|point| (point.clone(), point.turn.faults));
+                let point = valid(&format!("{sessions} sessions, {trunks} trunks, {workers} workers"), turn);
+                point.iter().for_each(|point| row(size, point));
                 points.push(point);
             }
         }
     }
-    let longest = |at: usize| points.iter().filter_map(|point| point.moves[at]).map(|one| one.seconds).reduce(f64::max);
-    let is = |what: fn(&Point) -> bool| points.iter().filter(|point| what(point)).count();
+    let valid = || points.iter().flatten();
+    let longest = |at: usize| valid().filter_map(|point| point.moves[at]).map(|one| one.seconds).reduce(f64::max);
     let mut figures = vec![
-        number("scale: sizes at which a client or a message suffered", is(|point| point.suffered)),
-        number("scale: sizes whose load wasn't what it had to be", is(|point| !point.turn.faults.is_empty())),
+        number("scale: sizes at which a client or a message suffered", valid().filter(|point| point.suffered).count()),
+        number("scale: sizes that had no valid run", points.len() - valid().count()),
     ];
     let names =
         ["scale: longest until a drained origin had ended", "scale: longest until a killed one's tunnels were back"];
@@ -197,7 +198,7 @@ fn row(size: Size, point: &Point) {
     };
     let [drained, killed] = moves.map(moved);
     println!(
-        "{sessions:8}  {trunks:6}  {workers:7}  {:5.1}  {:6.1}  {:7.1}           {:5.1}  {:6.1}  {:7.1}  {:10.1}  {drained:14}  {killed:14}{}{}",
+        "{sessions:8}  {trunks:6}  {workers:7}  {:5.1}  {:6.1}  {:7.1}           {:5.1}  {:6.1}  {:7.1}  {:10.1}  {drained:14}  {killed:14}{}",
         turn.cost(0),
         turn.cost(1),
         turn.cost(2),
@@ -205,7 +206,6 @@ fn row(size: Size, point: &Point) {
         mb(1),
         mb(2),
         millis(turn.window.latency.p99),
-        if turn.faults.is_empty() { String::new() } else { format!("  NOT VALID: {}", turn.faults.join("; ")) },
         if point.suffered { "  SUFFERED" } else { "" },
     );
 }

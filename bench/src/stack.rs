@@ -65,6 +65,15 @@ impl Kind {
         }
     }
 
+    /// Programs between the clients and the broker.
+    pub(crate) fn hops(self) -> usize {
+        match self {
+            Self::Direct => 0,
+            Self::Baton => 3,
+            Self::Relay(_) | Self::Haproxy(_) | Self::Nginx(_) | Self::Envoy(_) => 2,
+        }
+    }
+
     fn threads(self) -> Option<u8> {
         match self {
             Self::Direct | Self::Baton => None,
@@ -119,6 +128,16 @@ pub(crate) struct Stack {
     pub(crate) broker: Part,
     pub(crate) tier: Tier,
     _behind: Tier,
+}
+
+/// The paces at which Baton lets clients in.
+const OPENS: [(Role, &str); 2] =
+    [(Role::Edge, "limits.opens_per_second"), (Role::Sidecar, "limits.home_opens_per_second")];
+
+/// Baton's tier, which lets clients in as fast as it can.
+pub(crate) fn unpaced() -> Result<Layout, Box<dyn Error>> {
+    let layout = Layout::new(machine::program()?);
+    Ok(OPENS.into_iter().fold(layout, |layout, (role, limit)| layout.set(role, limit, "1000000")))
 }
 
 /// How long a program may take to end.
@@ -187,12 +206,10 @@ impl Stack {
     }
 
     fn baton(layout: Layout, behind: Tier, broker: Part) -> Result<Self, Box<dyn Error>> {
-        // What is measured isn't how fast clients are let in.
-        let layout = layout.set(Role::Edge, "limits.opens_per_second", "5000").set(
-            Role::Sidecar,
-            "limits.home_opens_per_second",
-            "5000",
-        );
+        // What is measured isn't how fast clients are let in; where it is, the layout says more.
+        let mut layout = layout;
+        let opens = |(role, limit): (Role, &str)| (role, limit.to_owned(), "5000".to_owned());
+        layout.settings.splice(0..0, OPENS.map(opens));
         let mut tier = Tier::new(layout)?;
         tier.start_all()?;
         let hops = [("edge", "edge-1"), ("origin", "origin-1"), ("sidecar", "home-1")];

@@ -23,7 +23,7 @@ pub struct Options {
 
 pub(super) fn run(options: &Options) -> Figures {
     let cell = options.load.cell(Tempo::Closed(options.window));
-    let subject = options.against.subject()?;
+    let subject = options.against.subject_under(&options.load)?;
     println!("load:    {}, {} under way each", options.load, options.window);
     let turn = measure(plan(&subject.addresses, &cell), &cell, &subject.parts)?;
     let mut report = Report::new("throughput");

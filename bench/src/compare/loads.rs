@@ -4,9 +4,9 @@ use std::error::Error;
 
 use baton_drill::{load::Tempo, mqtt::Qos};
 
-use super::{Middle, Options, valid};
+use super::{Middle, Options};
 use crate::{
-    measure::{Cell, Turn, measure, millis, plan},
+    measure::{Cell, Turn, count, measure, plan, valid},
     stack::{Kind, Stack},
 };
 
@@ -15,14 +15,17 @@ pub(super) type Named = (&'static str, u32, Qos, Tempo);
 
 pub(super) const MANY: &str = "1000:1";
 pub(super) const FEW: &str = "100:0";
+/// Messages that each publisher has under way in a closed loop.
+pub(super) const MANY_WINDOW: u32 = 4;
+pub(super) const FEW_WINDOW: u32 = 16;
 pub(super) const CALM: &str = "100:0:5000";
 /// The rates among which the highest is looked for that nobody is overwhelmed by, from the lowest on: where one is too much,
 /// none that is higher is played.
 pub(super) const RATES: [&str; 4] = ["1000:0:5000", "1000:0:10000", "1000:0:15000", "1000:0:20000"];
 
 pub(super) const ALL: [Named; 7] = [
-    (MANY, 1_000, Qos::AtLeastOnce, Tempo::Closed(4)),
-    (FEW, 100, Qos::AtMostOnce, Tempo::Closed(16)),
+    (MANY, 1_000, Qos::AtLeastOnce, Tempo::Closed(MANY_WINDOW)),
+    (FEW, 100, Qos::AtMostOnce, Tempo::Closed(FEW_WINDOW)),
     (CALM, 100, Qos::AtMostOnce, Tempo::Rate(5_000)),
     (RATES[0], 1_000, Qos::AtMostOnce, Tempo::Rate(5_000)),
     (RATES[1], 1_000, Qos::AtMostOnce, Tempo::Rate(10_000)),
@@ -47,23 +50,22 @@ pub(super) struct Loads {
 }
 
 impl Loads {
-    pub(super) fn play(stacks: &[Kind], options: &Options) -> Result<Self, Box<dyn Error>> {
+    pub(super) fn play(stacks: &[Kind], options: &Options) -> Self {
         let mut loads = Self::default();
-        let wanted = |(name, ..): &Named| options.load.is_empty() || options.load.iter().any(|load| load == name);
-        for (name, pairs, qos, tempo) in ALL.into_iter().filter(wanted) {
+        for (name, pairs, qos, tempo) in ALL.into_iter().filter(|(name, ..)| options.wants(name)) {
             if RATES.contains(&name) && loads.too_much.is_some() {
                 continue;
             }
             let cell = Cell { pairs, qos, payload: 64, tempo, seconds: options.seconds };
             println!("\n{name:38}  us of processor time per message       latency, us");
             println!("round  stack            messages/s    hops  each hop             broker     p50      p99  load");
-            loads.rounds(name, &cell, stacks, options.rounds)?;
+            loads.rounds(name, &cell, stacks, options.rounds);
         }
-        Ok(loads)
+        loads
     }
 
     /// All rounds of a load; fewer if it is a rate that is too much.
-    fn rounds(&mut self, load: &'static str, cell: &Cell, stacks: &[Kind], rounds: u32) -> Result<(), Box<dyn Error>> {
+    fn rounds(&mut self, load: &'static str, cell: &Cell, stacks: &[Kind], rounds: u32) {
         for round in 1..=rounds {
             for kind in stacks {
                 let played = valid(&kind.to_string(), || {
@@ -71,7 +73,7 @@ impl Loads {
                     // The broker alone is there to be seen, and as fast as the load.
                     let doubts = if *kind == Kind::Direct { turn.faults.clone() } else { turn.doubts() };
                     Ok((turn, doubts))
-                })?;
+                });
                 match played {
                     Some(turn) => {
                         row(round, *kind, &turn);
@@ -81,13 +83,12 @@ impl Loads {
                         println!("     {load} is too much for this machine: it and what is higher are left out");
                         self.played.retain(|played| played.load != load);
                         self.too_much = Some((load, *kind));
-                        return Ok(());
+                        return;
                     }
                     None => {}
                 }
             }
         }
-        Ok(())
     }
 
     /// What came of a load at a stack, turn by turn.
@@ -102,6 +103,11 @@ impl Loads {
 
     pub(super) fn turns(&self, load: &str, kind: Kind) -> usize {
         self.of(load, kind).count()
+    }
+
+    /// The most that the host took in a turn that counts, as a share of all processors' time.
+    pub(super) fn steal(&self) -> f64 {
+        self.played.iter().map(|played| played.turn.steal).fold(0.0, f64::max)
     }
 
     /// The loads that were played.
@@ -162,8 +168,8 @@ fn row(round: u32, kind: Kind, turn: &Turn) {
         turn.hops(),
         each.join(" + "),
         turn.broker(),
-        millis(turn.window.latency.p50) * 1e3,
-        millis(turn.window.latency.p99) * 1e3,
+        count(turn.window.latency.p50),
+        count(turn.window.latency.p99),
         turn.own_cores(),
     );
 }

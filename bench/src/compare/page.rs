@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, error::Error, fmt::Write, fs, path::Path, time:
 
 use super::{
     Middle, Options, gates,
-    loads::{CALM, FEW, Loads, MANY},
+    loads::{FEW, FEW_WINDOW, Loads, MANY, MANY_WINDOW},
     plot,
     rest::{CLIENTS, CROWD, HERD, Rest},
 };
@@ -12,6 +12,7 @@ use crate::{
     figure::Figure,
     machine,
     measure::{Turn, count},
+    restart::Disruption,
     stack::Kind,
 };
 
@@ -24,6 +25,8 @@ pub(super) struct Head<'a> {
     pub(super) stacks: &'a [Kind],
     /// Why others weren't, a line for each.
     pub(super) left_out: &'a [String],
+    /// The machine, before anything was played.
+    pub(super) began: &'a [String],
     pub(super) options: &'a Options,
 }
 
@@ -35,7 +38,7 @@ pub(super) fn write(
     figures: &[Figure],
 ) -> Result<(), Box<dyn Error>> {
     let mut page = String::new();
-    head(&mut page, what);
+    head(&mut page, what, loads.steal());
     held_to(&mut page, figures);
     if plot::cost(&directory.join(COST), loads)? {
         writeln!(page, "\n![Processor time per message of each program, 1000:1]({COST})")?;
@@ -61,35 +64,37 @@ pub(super) fn write(
     Ok(())
 }
 
-fn head(page: &mut String, Head { stacks, left_out, options }: &Head<'_>) {
+fn head(page: &mut String, Head { stacks, left_out, began, options }: &Head<'_>, steal: f64) {
     let Options { rounds, seconds, slow_rounds, .. } = options;
-    let machine: Vec<_> = machine::lines().iter().map(|line| format!("- {line} (at the end)")).collect();
+    // At the beginning and at the end the same, but for the load.
+    let mut machine = began.to_vec();
+    machine.extend(
+        machine::lines().into_iter().filter(|line| !began.contains(line)).map(|line| format!("at the end: {line}")),
+    );
     let others: BTreeSet<_> = stacks.iter().filter_map(|kind| kind.version()?.ok()).collect();
-    let versions: Vec<_> = others.iter().chain(*left_out).map(|line| format!("- {line}")).collect();
+    let lines: Vec<_> = machine.iter().chain(&others).chain(*left_out).map(|line| format!("- {line}")).collect();
     let text = format!(
         "# Baton beside other proxies
-This page is written by `bench/compare`, and by nobody else. {date}, commit {commit}.
+This page is written by `bench/compare`, and by nobody else. {date}, commit {commit}.{partial}
 
-{machine}
-{versions}
+{lines}
 
 Every stack stands before the same broker, which does as little as a broker can (`bench/src/sink.rs`), and under the same
 clients. Baton is an edge, an origin and a sidecar; HAProxy, nginx (stream) and a plain relay written with tokio are two TCP
 hops, Envoy two hops with HTTP/2 CONNECT between them; x1 and x2 are threads of each hop. Everything is on one machine, on
-loopback, in fresh processes for each turn. Stacks take turns, {rounds} rounds of {seconds} s each ({slow_rounds} of memory,
-connecting and restarts); the figures are medians, with the least and the most in brackets. A turn under load that lost a message,
-in which the clients themselves were what was slow, or in which the host took over 5 % of the processors, was run again;
-memory, connecting and restarts were not checked for that.
+loopback, in fresh processes for each turn. Stacks take turns, {rounds} rounds of {seconds} s each; memory and restarts of the others
+have {slow_rounds}. Figures are medians, with the least and the most in brackets. A turn that failed or lost a message, in
+which the clients themselves were what was slow, or in which the host took over 5 % of the processors, was run again, three times
+at most; in those under load that count it took {steal:.1} % at most.
 
 A load is called by its pairs of publisher and subscriber, its quality of service, and its messages a second; without those,
 each publisher has {FEW_WINDOW} messages under way, or {MANY_WINDOW} where there are 1,000. All messages have 64 bytes.
 ",
         date = date(),
         commit = machine::commit(),
-        machine = machine.join("\n"),
-        versions = versions.join("\n"),
-        FEW_WINDOW = 16,
-        MANY_WINDOW = 4,
+        partial = if options.is_whole() { "" } else { " Not all stacks and loads were asked for." },
+        lines = lines.join("\n"),
+        steal = steal * 100.0,
     );
     page.push_str(&text);
 }
@@ -104,6 +109,9 @@ fn held_to(page: &mut String, figures: &[Figure]) {
 }
 
 fn range(middle: Middle, digits: usize) -> String {
+    if middle.least >= middle.most {
+        return format!("{:.digits$}", middle.median);
+    }
     format!("{:.digits$} ({:.digits$}-{:.digits$})", middle.median, middle.least, middle.most)
 }
 
@@ -119,15 +127,9 @@ fn table(page: &mut String, loads: &Loads, load: &'static str) -> std::fmt::Resu
     writeln!(page, "|---|---|---|---|---|---|---|")?;
     for kind in loads.kinds(load) {
         let of = |what: fn(&Turn) -> f64| loads.middle(load, kind, what);
-        let hops = if kind == Kind::Direct {
-            0
-        } else if kind == Kind::Baton {
-            3
-        } else {
-            2
-        };
-        let each: Vec<_> =
-            (0..hops).map(|hop| format!("{:.2}", loads.middle(load, kind, |turn| turn.cost(hop)).median)).collect();
+        let each: Vec<_> = (0..kind.hops())
+            .map(|hop| format!("{:.2}", loads.middle(load, kind, |turn| turn.cost(hop)).median))
+            .collect();
         let cells = [
             range(of(Turn::speed), 0),
             range(of(Turn::hops), 2),
@@ -137,6 +139,10 @@ fn table(page: &mut String, loads: &Loads, load: &'static str) -> std::fmt::Resu
             range(of(|turn| count(turn.window.latency.p99)), 0),
         ];
         writeln!(page, "| {kind} | {} |", cells.join(" | "))?;
+    }
+    let most = loads.kinds(load).into_iter().map(|kind| loads.turns(load, kind)).max().unwrap_or(0);
+    for kind in loads.kinds(load).into_iter().filter(|kind| loads.turns(load, *kind) < most) {
+        writeln!(page, "\n{kind}: {} valid turns, not {most}.", loads.turns(load, kind))?;
     }
     Ok(())
 }
@@ -151,11 +157,13 @@ fn better(page: &mut String, loads: &Loads, rest: &Rest) -> std::fmt::Result {
             said.push(format!("- {what}: {}", names.join(", ")));
         }
     };
-    for load in [MANY, FEW, CALM] {
+    for load in loads.names() {
         let cost = |kind| loads.middle(load, kind, Turn::hops).median;
         say(format!("{load}, processor time per message"), cost(Kind::Baton), &cost);
         let p50 = |kind| loads.middle(load, kind, |turn| count(turn.window.latency.p50)).median;
-        say(format!("{load}, median latency"), p50(Kind::Baton), &p50);
+        say(format!("{load}, p50"), p50(Kind::Baton), &p50);
+        let p99 = |kind| loads.middle(load, kind, |turn| count(turn.window.latency.p99)).median;
+        say(format!("{load}, p99"), p99(Kind::Baton), &p99);
     }
     for load in [MANY, FEW] {
         let slowness = |kind| -loads.middle(load, kind, Turn::speed).median;
@@ -163,6 +171,13 @@ fn better(page: &mut String, loads: &Loads, rest: &Rest) -> std::fmt::Result {
     }
     let slowness = |kind| -rest.connects_of(kind).median;
     say("clients that connect a second".to_owned(), slowness(Kind::Baton), &slowness);
+    let memory = |kind: Kind| (0..kind.hops()).map(|hop| rest.memory_of(kind, hop).median).sum::<f64>();
+    say("memory per idle session, all hops".to_owned(), memory(Kind::Baton), &memory);
+    let wait = |kind: Kind| {
+        let how = if kind == Kind::Baton { "SIGKILL" } else { kind.reload() };
+        rest.restart_of(kind, how, |disruption| disruption.beyond().0).median
+    };
+    say("the wait after a restart, to Baton's after SIGKILL".to_owned(), wait(Kind::Baton), &wait);
     writeln!(page, "\n## Where others are better")?;
     writeln!(page, "{}", if said.is_empty() { "In none of these.".to_owned() } else { said.join("\n") })
 }
@@ -178,12 +193,10 @@ both ways. Clients that connect and subscribe, 64 at a time, {CLIENTS} in all.\n
     writeln!(page, "| Stack | Memory of each hop | Clients a second |")?;
     writeln!(page, "|---|---|---|")?;
     for kind in super::ALL {
-        let hops = if kind == Kind::Baton { 3 } else { 2 };
-        let each = (0..hops).map(|hop| format!("{:.2}", rest.memory_of(kind, hop).median));
-        let each = if kind == Kind::Direct { String::new() } else { each.collect::<Vec<_>>().join(" + ") };
-        let connects = rest.connects_of(kind).median;
-        if !connects.is_nan() {
-            writeln!(page, "| {kind} | {each} | {connects:.0} |")?;
+        let each: Vec<_> = (0..kind.hops()).map(|hop| range(rest.memory_of(kind, hop), 2)).collect();
+        let connects = rest.connects_of(kind);
+        if !connects.median.is_nan() {
+            writeln!(page, "| {kind} | {} | {} |", each.join(" + "), range(connects, 0))?;
         }
     }
     Ok(())
@@ -199,19 +212,22 @@ which nothing was restarted. Baton has two origins here, of which one is restart
 What a client would have sent while it was away isn't in *Lost*.\n",
         HERD.clients, HERD.rate
     )?;
-    writeln!(page, "| Stack | Restart | Dropped | Lost | Doubled | Reordered | Wait beyond, p99.9 | Longest |")?;
-    writeln!(page, "|---|---|---|---|---|---|---|---|")?;
-    for (kind, how, disruption) in &rest.restarts {
-        let total = disruption.verdict.total();
-        let (p999, longest) = disruption.beyond();
-        writeln!(
-            page,
-            "| {kind} | {how} | {} | {} | {} | {} | {p999:.1} ms | {longest:.1} ms |",
-            disruption.verdict.dropped(),
-            total.lost,
-            total.duplicated,
-            total.reordered
-        )?;
+    writeln!(
+        page,
+        "| Stack | Restart | Times | Dropped | Lost | Doubled | Reordered | Wait beyond, p99.9, ms | Longest, ms |"
+    )?;
+    writeln!(page, "|---|---|---|---|---|---|---|---|---|")?;
+    for (kind, how) in rest.ways() {
+        let of = |what: fn(&Disruption) -> f64| rest.restart_of(kind, how, what);
+        let cells = [
+            range(of(|disruption| count(disruption.verdict.dropped())), 0),
+            range(of(|disruption| count(disruption.verdict.total().lost)), 0),
+            range(of(|disruption| count(disruption.verdict.total().duplicated)), 0),
+            range(of(|disruption| count(disruption.verdict.total().reordered)), 0),
+            range(of(|disruption| disruption.beyond().0), 1),
+            range(of(|disruption| disruption.beyond().1), 1),
+        ];
+        writeln!(page, "| {kind} | {how} | {} | {} |", rest.restarts_of(kind, how).count(), cells.join(" | "))?;
     }
     Ok(())
 }

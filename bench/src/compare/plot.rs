@@ -11,7 +11,7 @@ use super::{
     loads::{Loads, MANY},
     rest::{HERD, Rest},
 };
-use crate::stack::Kind;
+use crate::{measure::Turn, restart::Disruption, stack::Kind};
 
 const WIDTH: u32 = 900;
 const FONT: (&str, u32) = ("sans-serif", 14);
@@ -31,8 +31,7 @@ pub(super) fn cost(path: &Path, loads: &Loads) -> Result<bool, Failure> {
         return Ok(false);
     }
     let cost = |kind: Kind, hop| loads.middle(MANY, kind, |turn| turn.cost(hop)).median;
-    let hops = |kind| if kind == Kind::Baton { 3 } else { 2 };
-    let sum = |kind: Kind| (0..hops(kind)).map(|hop| cost(kind, hop)).sum::<f64>();
+    let sum = |kind: Kind| (0..kind.hops()).map(|hop| cost(kind, hop)).sum::<f64>();
     let most = kinds.iter().map(|kind| sum(*kind)).fold(1.0, f64::max);
     let rows = i32::try_from(kinds.len())?;
 
@@ -60,7 +59,7 @@ pub(super) fn cost(path: &Path, loads: &Loads) -> Result<bool, Failure> {
         .map_err(failed)?;
     for (row, kind) in (0..).zip(&kinds) {
         let mut from = 0.0;
-        for (hop, colour) in HOPS.iter().enumerate().take(hops(*kind)) {
+        for (hop, colour) in HOPS.iter().enumerate().take(kind.hops()) {
             let to = from + cost(*kind, hop);
             let bar = [(from, SegmentValue::Exact(row)), (to, SegmentValue::Exact(row + 1))];
             let mut bar = Rectangle::new(bar, colour.filled());
@@ -69,17 +68,23 @@ pub(super) fn cost(path: &Path, loads: &Loads) -> Result<bool, Failure> {
             from = to;
         }
         let label = TextStyle::from(FONT).pos(Pos::new(HPos::Left, VPos::Center));
-        let text = Text::new(format!(" {from:.1}"), (from, SegmentValue::CenterOf(row)), label);
+        // The median of sums, as in the table; not quite the sum of the medians that are drawn.
+        let all = loads.middle(MANY, *kind, Turn::hops).median;
+        let text = Text::new(format!(" {all:.1}"), (from, SegmentValue::CenterOf(row)), label);
         chart.draw_series([text]).map_err(failed)?;
     }
     area.present().map_err(failed)?;
     Ok(true)
 }
 
-/// Lines of what was delivered around a restart, one below the other.
+/// Lines of what was delivered around the first restart of each product, one below the other.
 pub(super) fn restart(path: &Path, rest: &Rest) -> Result<(), Failure> {
-    let mut shown: Vec<_> = rest.restarts.iter().collect();
-    shown.dedup_by_key(|(kind, how, _)| (kind.product(), *how));
+    let mut shown: Vec<(Kind, &str, &Disruption)> = Vec::new();
+    for (kind, how) in rest.ways() {
+        if !shown.iter().any(|(other, way, _)| other.product() == kind.product() && *way == how) {
+            shown.extend(rest.restarts_of(kind, how).next().map(|disruption| (kind, how, disruption)));
+        }
+    }
     let area = SVGBackend::new(path, (WIDTH, 110 * u32::try_from(shown.len().max(1))?)).into_drawing_area();
     area.fill(&WHITE).map_err(failed)?;
     let seconds = 2.0 * f64::from(u32::try_from(HERD.seconds)?);

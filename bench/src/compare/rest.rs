@@ -6,8 +6,9 @@ use super::{Middle, Options};
 use crate::{
     connect::rush,
     idle::{Crowd, slopes},
+    measure::{Theft, valid},
     restart::{self, Disruption, Herd, How, disrupt},
-    stack::{Kind, Stack},
+    stack::{Kind, Stack, unpaced},
 };
 
 /// Clients that connect, in the measurement of that.
@@ -32,36 +33,34 @@ pub(super) struct Rest {
 impl Rest {
     pub(super) fn play(stacks: &[Kind], options: &Options) -> Result<Self, Box<dyn Error>> {
         let mut rest = Self::default();
-        let hops = || stacks.iter().copied().filter(|kind| *kind != Kind::Direct);
+        // What Baton is held to needs as many rounds as loads do; the others are shown beside it.
+        let hops = |round: u32| {
+            let plays = move |kind: &Kind| match kind {
+                Kind::Direct => false,
+                Kind::Baton => true,
+                _ => round <= options.slow_rounds,
+            };
+            stacks.iter().copied().filter(plays)
+        };
         println!("\nround  stack            memory, kB per idle session, of each hop");
-        for round in 1..=options.slow_rounds {
-            for kind in hops() {
-                let stack = Stack::start(kind)?;
-                let memory = slopes(&[stack.address], CROWD, &stack.hops)?.parts;
-                let each: Vec<_> = memory.iter().map(|slope| format!("{slope:.2}")).collect();
-                println!("{round:5}  {kind:15}  {}", each.join(" + "));
-                rest.memory.push((kind, memory));
+        for round in 1..=options.rounds.max(options.slow_rounds) {
+            for kind in hops(round) {
+                rest.memory.extend(memory(round, kind).map(|memory| (kind, memory)));
             }
         }
         println!("\nround  stack            clients/s");
-        for round in 1..=options.slow_rounds {
+        for round in 1..=options.rounds {
             for kind in stacks {
-                let stack = Stack::start(*kind)?;
-                let rush = rush(&[stack.address], CLIENTS, &[])?;
-                let speed = f64::from(CLIENTS) / rush.seconds;
-                println!("{round:5}  {kind:15}  {speed:9.0}");
-                rest.connects.push((*kind, speed));
+                rest.connects.extend(connects(round, *kind).map(|speed| (*kind, speed)));
             }
         }
         println!(
             "\nround  stack            restart                        dropped    lost  p99.9 beyond  longest beyond"
         );
-        for round in 1..=options.slow_rounds {
-            for kind in hops() {
-                for (how, disruption) in restarts(kind)? {
-                    row(round, kind, how, &disruption);
-                    rest.restarts.push((kind, how, disruption));
-                }
+        for round in 1..=options.rounds.max(options.slow_rounds) {
+            for kind in hops(round) {
+                let restarts = restarts(round, kind).into_iter().map(|(how, disruption)| (kind, how, disruption));
+                rest.restarts.extend(restarts);
             }
         }
         rest.held = Some(hold()?);
@@ -76,6 +75,47 @@ impl Rest {
     pub(super) fn connects_of(&self, kind: Kind) -> Middle {
         Middle::of(self.connects.iter().filter(|(of, _)| *of == kind).map(|(_, speed)| *speed))
     }
+
+    /// The ways in which stacks were restarted, as they were played.
+    pub(super) fn ways(&self) -> Vec<(Kind, &'static str)> {
+        let mut ways = Vec::new();
+        for (kind, how, _) in &self.restarts {
+            if !ways.contains(&(*kind, *how)) {
+                ways.push((*kind, *how));
+            }
+        }
+        ways
+    }
+
+    pub(super) fn restarts_of(&self, kind: Kind, how: &str) -> impl Iterator<Item = &Disruption> {
+        let of = move |(k, h, _): &&(Kind, &str, Disruption)| *k == kind && *h == how;
+        self.restarts.iter().filter(of).map(|(.., disruption)| disruption)
+    }
+
+    pub(super) fn restart_of(&self, kind: Kind, how: &str, what: impl Fn(&Disruption) -> f64) -> Middle {
+        Middle::of(self.restarts_of(kind, how).map(what))
+    }
+}
+
+fn memory(round: u32, kind: Kind) -> Option<Vec<f64>> {
+    let memory = valid(&kind.to_string(), || {
+        let (theft, stack) = (Theft::watch()?, Stack::start(kind)?);
+        let memory = slopes(&[stack.address], CROWD, &stack.hops)?.parts;
+        Ok((memory, theft.faults()?))
+    })?;
+    let each: Vec<_> = memory.iter().map(|slope| format!("{slope:.2}")).collect();
+    println!("{round:5}  {kind:15}  {}", each.join(" + "));
+    Some(memory)
+}
+
+fn connects(round: u32, kind: Kind) -> Option<f64> {
+    let speed = valid(&kind.to_string(), || {
+        let (theft, stack) = (Theft::watch()?, Stack::start_with(kind, unpaced()?)?);
+        let rush = rush(&[stack.address], CLIENTS, &[])?;
+        Ok((f64::from(CLIENTS) / rush.seconds, theft.faults()?))
+    })?;
+    println!("{round:5}  {kind:15}  {speed:9.0}");
+    Some(speed)
 }
 
 /// Lets one edge hold many sessions: that it does is what `slopes` waits for. How many those were.
@@ -87,20 +127,30 @@ fn hold() -> Result<u32, Box<dyn Error>> {
 }
 
 /// One restart of the hop in the middle, in the best way that there is; ours in two.
-fn restarts(kind: Kind) -> Result<Vec<(&'static str, Disruption)>, Box<dyn Error>> {
-    if kind == Kind::Baton {
-        let one = |how| {
-            let mut stack = restart::tier()?;
-            let parts = stack.hops.clone();
-            disrupt(&[stack.address], HERD, &parts, || restart::restart(&mut stack, how))
-        };
-        return Ok(vec![("drain", one(How::Drain)?), ("SIGKILL", one(How::Kill)?)]);
-    }
-    let mut stack = Stack::start(kind)?;
-    let parts = stack.hops.clone();
-    let disruption = disrupt(&[stack.address], HERD, &parts, || stack.reload())?;
-    Ok(vec![(kind.reload(), disruption)])
+fn restarts(round: u32, kind: Kind) -> Vec<(&'static str, Disruption)> {
+    let ways: &[Way] = match kind {
+        Kind::Baton => &[("drain", Some(How::Drain)), ("SIGKILL", Some(How::Kill))],
+        _ => &[(kind.reload(), None)],
+    };
+    let play = |(name, how): &Way| {
+        let disruption = valid(&kind.to_string(), || {
+            let theft = Theft::watch()?;
+            let mut stack = if how.is_some() { restart::tier()? } else { Stack::start(kind)? };
+            let (address, parts) = (stack.address, stack.hops.clone());
+            let restart = || match how {
+                Some(how) => restart::restart(&mut stack, *how),
+                None => stack.reload(),
+            };
+            Ok((disrupt(&[address], HERD, &parts, restart)?, theft.faults()?))
+        })?;
+        row(round, kind, name, &disruption);
+        Some((*name, disruption))
+    };
+    ways.iter().filter_map(play).collect()
 }
+
+/// What it is called, and how an origin of ours ends.
+type Way = (&'static str, Option<How>);
 
 fn row(round: u32, kind: Kind, how: &str, disruption: &Disruption) {
     let (p999, longest) = disruption.beyond();
