@@ -75,7 +75,7 @@ pub(crate) fn run(options: Options) -> ExitCode {
     }
     let Options { mut flags, listen, fault, faults, seed, transcript, .. } = options;
     if let Some(listen) = listen {
-        flags.set("broker_sim.listen", &listen);
+        flags.set("--listen", "broker_sim.listen", &listen);
     }
     let script = match read_rules(&fault, faults.as_deref()) {
         Ok(script) => script,
@@ -121,13 +121,17 @@ fn read_rules(flags: &[String], file: Option<&Path>) -> Result<Script, String> {
 }
 
 fn print(path: &Path, filter: &Filter) -> ExitCode {
-    let shown = File::open(path).map_err(ShowError::Io).and_then(|file| {
-        let mut to = BufWriter::new(io::stdout().lock());
-        // What is before a broken line is shown.
-        let shown = show(BufReader::new(file), filter, &mut to);
-        to.flush().map_err(ShowError::Io).and(shown)
-    });
-    match shown {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) => {
+            eprintln!("show: expected a file to read, got {}: {error}", path.display());
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut to = BufWriter::new(io::stdout().lock());
+    // What is before a broken line is shown.
+    let shown = show(BufReader::new(file), filter, &mut to);
+    match to.flush().map_err(ShowError::Io).and(shown) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads has had enough.
         Err(ShowError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,

@@ -18,7 +18,7 @@ const ROLE: Role = Role::Edge;
 pub(crate) fn run(flags: Flags) -> ExitCode {
     match flags.read(ROLE, Config::read) {
         Ok((shared, config)) => run_role(ROLE, shared, Default::default(), async |env| {
-            let listener = TcpListen::bind(&config.listen, TcpKind::Session, &env.metrics)?;
+            let listener = TcpListen::bind("edge.listen", &config.listen, TcpKind::Session, &env.metrics)?;
             // Said once, and plainly: what protects an MQTT password on this way isn't ours.
             info!(event = "edge.plain", listen = %listener.local_addr()?, "clients connect without TLS");
             baton_edge::run(config, env, listener, TcpDial::new(TcpKind::Link)).await

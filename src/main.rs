@@ -1,6 +1,7 @@
 //! The `baton` binary: one file per verb.
 
 mod broker_sim;
+mod check;
 mod demo;
 mod edge;
 mod flags;
@@ -38,6 +39,8 @@ enum Verb {
     Sidecar(sidecar::Options),
     /// Run a simulated MQTT broker, which misbehaves on command, for clients under test and for a tier
     BrokerSim(broker_sim::Options),
+    /// Check configuration files for the roles that they are for, all mistakes in one report; binds and dials nothing
+    Check(check::Options),
     /// Show it: a whole tier on this machine, deploys, a crash, and what its clients noticed
     Demo(demo::Options),
     /// Measure what the tier is held to, with nothing else installed
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Verb::Origin(flags) => origin::run(flags),
         Verb::Sidecar(options) => sidecar::run(options),
         Verb::BrokerSim(options) => broker_sim::run(options),
+        Verb::Check(options) => check::run(&options),
         Verb::Demo(options) => demo::run(&options),
         Verb::Bench(bench) => baton_bench::run(bench, VERSION),
     }

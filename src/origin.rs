@@ -17,7 +17,7 @@ const ROLE: Role = Role::Origin;
 pub(crate) fn run(flags: Flags) -> ExitCode {
     match flags.read(ROLE, Config::read) {
         Ok((shared, config)) => run_role(ROLE, shared, Default::default(), async |env| {
-            let listener = TcpListen::bind(&config.listen, TcpKind::Link, &env.metrics)?;
+            let listener = TcpListen::bind("origin.listen", &config.listen, TcpKind::Link, &env.metrics)?;
             baton_origin::run(config, env, listener, TcpDial::new(TcpKind::Link)).await
         }),
         Err(code) => code,

@@ -28,11 +28,11 @@ pub(crate) struct Options {
 /// Runs the role until it has drained.
 pub(crate) fn run(Options { mut flags, broker }: Options) -> ExitCode {
     if let Some(url) = broker {
-        flags.set("sidecar.broker", &url);
+        flags.set("--broker", "sidecar.broker", &url);
     }
     match flags.read(ROLE, Config::read) {
         Ok((shared, config)) => run_role(ROLE, shared, Default::default(), async |env| {
-            let listener = TcpListen::bind(&config.listen, TcpKind::Link, &env.metrics)?;
+            let listener = TcpListen::bind("anchor.listen", &config.listen, TcpKind::Link, &env.metrics)?;
             let reach = SocketReach::new(&config.sources)
                 .map_err(|e| std::io::Error::new(e.kind(), format!("sidecar.sources: {e}")))?;
             baton_sidecar::run(config, env, listener, reach).await

@@ -1,6 +1,12 @@
 //! What a measurement is made against: any MQTT address, or a tier of this very program.
 
-use std::{error::Error, fmt, net::SocketAddr, path::PathBuf};
+use std::{
+    error::Error,
+    fmt,
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    time::Duration,
+};
 
 use baton_drill::{load::Tempo, mqtt::Qos, tier::Layout};
 use clap::Args;
@@ -11,6 +17,9 @@ use super::{
     report::Report,
     stack::{Kind, Part, Stack},
 };
+
+/// How long an address may take to accept a first connection.
+const REACH: Duration = Duration::from_secs(5);
 
 /// Which.
 #[derive(Args, Clone, Debug)]
@@ -70,6 +79,12 @@ fn part(text: &str) -> Result<Part, String> {
     part.look().map(|_| part).map_err(|error| format!("{pid}: {error}"))
 }
 
+/// Whether somebody listens there: a load's clients could only say that none of them got in.
+fn reach(address: &SocketAddr) -> Result<(), String> {
+    let refused = |error| format!("{address}: expected something that takes MQTT connections, got none: {error}");
+    TcpStream::connect_timeout(address, REACH).map(drop).map_err(refused)
+}
+
 /// It, while it runs.
 pub(crate) struct Subject {
     pub(crate) addresses: Vec<SocketAddr>,
@@ -100,6 +115,7 @@ impl Against {
     /// It; where it is a tier of this program, as the layout says, but for its broker.
     pub(crate) fn subject_as(&self, layout: Layout) -> Result<Subject, Box<dyn Error>> {
         if !self.addresses.is_empty() {
+            self.addresses.iter().try_for_each(reach)?;
             let addresses: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
             println!("set-up:  what listens at {}", addresses.join(", "));
             return Ok(Subject { addresses: self.addresses.clone(), parts: self.parts.clone(), stack: None });

@@ -188,7 +188,7 @@ impl Plan {
                 ..config::Config::read(&mut reader)
             };
             let env = Env::simulated(Role::BrokerSim, shared, self.config.seed);
-            let plain = TcpListen::bind(&self.config.listen.to_string(), TcpKind::Session, &env.metrics)?;
+            let plain = TcpListen::bind("listen", &self.config.listen.to_string(), TcpKind::Session, &env.metrics)?;
             let addr = plain.local_addr()?;
             let listeners = Listeners { plain, homes: Vec::new() };
             // Whoever waits for it is gone only if it has panicked.

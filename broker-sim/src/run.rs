@@ -36,6 +36,9 @@ const LAST_TUNNELS: Duration = Duration::from_secs(1);
 /// How long the origins may take to pass on what the last tunnels said.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// The keys that say where a home listens.
+const HOME_LISTEN: &str = "anchor.listen or broker_sim.homes";
+
 /// Where clients and origins come in.
 pub struct Listeners<L> {
     /// For clients without a relay.
@@ -50,10 +53,11 @@ impl Listeners<TcpListen> {
     /// # Errors
     /// An address can't be had; the message names it.
     pub fn bind(config: &Config, metrics: &Metrics) -> io::Result<Self> {
-        let home =
-            |(name, listen): &(NodeName, String)| Ok((name.clone(), TcpListen::bind(listen, TcpKind::Link, metrics)?));
+        let home = |(name, listen): &(NodeName, String)| {
+            Ok((name.clone(), TcpListen::bind(HOME_LISTEN, listen, TcpKind::Link, metrics)?))
+        };
         Ok(Self {
-            plain: TcpListen::bind(&config.listen, TcpKind::Session, metrics)?,
+            plain: TcpListen::bind("broker_sim.listen", &config.listen, TcpKind::Session, metrics)?,
             homes: config.homes.iter().map(home).collect::<io::Result<_>>()?,
         })
     }

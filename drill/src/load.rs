@@ -199,7 +199,12 @@ pub struct Late {
 impl fmt::Display for Late {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Progress { counts, totals } = self.progress;
-        write!(f, "the load didn't get there in time: {counts:?}, {totals:?}")?;
+        write!(
+            f,
+            "the load didn't get there in time: clients are {} starting, {} ready, {} dropped, {} gone; {} messages sent, {} \
+             received",
+            counts.starting, counts.ready, counts.dropped, counts.left, totals.sent, totals.received
+        )?;
         self.first_fault.iter().try_for_each(|fault| write!(f, "; first fault: {fault}"))
     }
 }

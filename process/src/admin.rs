@@ -16,7 +16,7 @@ use tokio::{net::TcpListener, runtime::Builder};
 use tracing::error;
 
 use self::listener::BoundedListener;
-use crate::{health::Health, metrics::Metrics};
+use crate::{health::Health, metrics::Metrics, net::cannot_listen};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -30,7 +30,7 @@ pub(crate) fn bind(address: &str) -> io::Result<net::TcpListener> {
         listener.set_nonblocking(true)?;
         Ok(listener)
     };
-    bind().map_err(|e: io::Error| io::Error::new(e.kind(), format!("can't listen on {address} (admin.listen): {e}")))
+    bind().map_err(|error: io::Error| cannot_listen("admin.listen", address, &error))
 }
 
 /// The routes of every role, and `extra` ones of this role's.

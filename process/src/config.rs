@@ -17,12 +17,14 @@
 
 mod reader;
 mod report;
+mod roles;
 mod shared;
 mod source;
 mod units;
 
 pub use reader::{Home, Reader};
 pub use report::{Mistake, Place, Report};
+pub use roles::roles_in;
 pub use shared::{Admin, Drain, Limits, Log, Shared};
 pub use source::Inputs;
 pub use units::{duration, show_duration};

@@ -109,11 +109,11 @@ pub struct TcpListen {
 }
 
 impl TcpListen {
-    /// Binds `address`, which is `ip:port`.
+    /// Binds `address`, which is `ip:port` and stands at `key` of the configuration.
     ///
     /// # Errors
-    /// The address is none, is in use or isn't ours; the message names it.
-    pub fn bind(address: &str, kind: TcpKind, metrics: &Metrics) -> io::Result<Self> {
+    /// The address is none, is in use or isn't ours; the message names it and its key.
+    pub fn bind(key: &str, address: &str, kind: TcpKind, metrics: &Metrics) -> io::Result<Self> {
         let bind = || -> io::Result<TcpListener> {
             let address: SocketAddr =
                 address.parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "no ip:port"))?;
@@ -123,7 +123,7 @@ impl TcpListen {
             socket.bind(address)?;
             socket.listen(BACKLOG)
         };
-        let listener = bind().map_err(|e| io::Error::new(e.kind(), format!("can't listen on {address}: {e}")))?;
+        let listener = bind().map_err(|error| cannot_listen(key, address, &error))?;
         Ok(Self { listener, kind, metrics: metrics.clone(), last_log: None })
     }
 
@@ -182,6 +182,17 @@ impl Dial for TcpDial {
     async fn dial(&self, address: &str) -> io::Result<TcpStream> {
         dial_each(address, |_| true, |address| tcp_socket(address, self.kind)).await
     }
+}
+
+/// Why there is no listener, and who can do something about it.
+pub(crate) fn cannot_listen(key: &str, address: &str, error: &io::Error) -> io::Error {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => "; another process listens there: end it, or choose another port",
+        io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address",
+        io::ErrorKind::PermissionDenied => "; a port below 1024 needs root or CAP_NET_BIND_SERVICE",
+        _ => "",
+    };
+    io::Error::new(error.kind(), format!("can't listen on {address} ({key}): {error}{advice}"))
 }
 
 /// A socket for this address's family.

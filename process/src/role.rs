@@ -16,6 +16,9 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: [Self; 4] = [Self::Edge, Self::Origin, Self::Sidecar, Self::BrokerSim];
+
     /// The word on the command line, in logs and in labels.
     pub fn word(self) -> &'static str {
         match self {
@@ -26,7 +29,7 @@ impl Role {
         }
     }
 
-    /// The sections of the configuration that it reads besides the ones that all roles share.
+    /// The sections of the configuration that it reads besides the ones that all roles share, its own first.
     pub fn sections(self) -> &'static [&'static str] {
         match self {
             Self::Edge => &["edge"],

@@ -18,7 +18,7 @@ fn failures(metrics: &Metrics) -> u64 {
 #[tokio::test]
 async fn want_of_descriptors_is_waited_out_without_spinning() {
     let metrics = Metrics::new("edge");
-    let mut listener = TcpListen::bind("127.0.0.1:0", TcpKind::Session, &metrics).expect("a port");
+    let mut listener = TcpListen::bind("edge.listen", "127.0.0.1:0", TcpKind::Session, &metrics).expect("a port");
     let address = listener.local_addr().expect("bound");
     let client = TcpStream::connect(address).await.expect("the kernel takes it");
 

@@ -51,7 +51,7 @@ fn every_mistake_is_in_one_report() {
 fn what_is_not_toml_is_one_mistake_with_its_line() {
     let report = read(&file("[edge]\nname = \"a\"\nlisten = \n")).1.expect_err("no TOML");
     assert_eq!(report.mistakes().len(), 1);
-    assert_eq!(report.mistakes()[0].place, Place::File { name: "baton.toml".into(), line: 3 });
+    assert_eq!(report.mistakes()[0].place, Place::File { name: "baton.toml".into(), line: 3, column: Some(10) });
 }
 
 #[test]

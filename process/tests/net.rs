@@ -13,7 +13,7 @@ use tokio::{
 };
 
 async fn pair(kind: TcpKind) -> (TcpStream, TcpStream) {
-    let mut listener = TcpListen::bind("127.0.0.1:0", kind, &Metrics::new("edge")).expect("a port");
+    let mut listener = TcpListen::bind("edge.listen", "127.0.0.1:0", kind, &Metrics::new("edge")).expect("a port");
     let address = listener.local_addr().expect("bound").to_string();
     let dial = TcpDial::new(kind);
     let (dialed, accepted) = tokio::join!(biased; dial.dial(&address), listener.accept());
@@ -63,16 +63,16 @@ async fn a_session_is_never_cut_by_unacknowledged_bytes_and_a_link_is() {
 #[tokio::test]
 async fn an_address_in_use_is_named_in_the_error() {
     let metrics = Metrics::new("edge");
-    let first = TcpListen::bind("127.0.0.1:0", TcpKind::Session, &metrics).expect("a port");
+    let first = TcpListen::bind("edge.listen", "127.0.0.1:0", TcpKind::Session, &metrics).expect("a port");
     let address = first.local_addr().expect("bound").to_string();
-    let error = TcpListen::bind(&address, TcpKind::Session, &metrics).expect_err("taken");
+    let error = TcpListen::bind("edge.listen", &address, TcpKind::Session, &metrics).expect_err("taken");
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     assert!(error.to_string().contains(&address), "{error}");
 }
 
 #[tokio::test]
 async fn nobody_there_is_an_error_of_the_dial() {
-    let unused = TcpListen::bind("127.0.0.1:0", TcpKind::Link, &Metrics::new("edge")).expect("a port");
+    let unused = TcpListen::bind("edge.listen", "127.0.0.1:0", TcpKind::Link, &Metrics::new("edge")).expect("a port");
     let address = unused.local_addr().expect("bound").to_string();
     drop(unused);
     let error = TcpDial::new(TcpKind::Link).dial(&address).await.expect_err("nobody listens");

@@ -1,5 +1,8 @@
 //! The command line, as people and supervisors meet it: flags, reports, exit codes.
 
+mod check;
+mod errors;
+
 use std::{
     fs,
     io::{Read, Write},
@@ -108,7 +111,7 @@ fn a_sidecar_names_its_broker_by_a_flag_of_its_own() {
     assert_eq!(baton(&["sidecar", "--check", "--broker", "tcp://127.0.0.1:1884"], &[]).status.code(), Some(0));
     let output = baton(&["sidecar", "--check", "--broker", "ssl://127.0.0.1:8883"], &[]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).starts_with("--set: sidecar.broker: expected "), "{output:?}");
+    assert!(stderr(&output).starts_with("--broker: sidecar.broker: expected "), "{output:?}");
 }
 
 #[test]

@@ -22,6 +22,9 @@ pub struct Filter {
     pub packet: Option<String>,
 }
 
+/// Characters that are repeated of a line that is none.
+const SHOWN: usize = 80;
+
 /// Why a transcript can't be shown, or not further.
 #[derive(Debug)]
 pub enum ShowError {
@@ -52,7 +55,8 @@ impl From<io::Error> for ShowError {
 /// It can't be read, what is shown can't be written, or a line isn't a transcript's; those before it have been shown.
 pub fn show(from: impl BufRead, filter: &Filter, to: &mut impl Write) -> Result<(), ShowError> {
     let mut lines = (1..).zip(from.lines());
-    let (number, first) = lines.next().ok_or_else(|| ShowError::Line(1, "an empty file".into()))?;
+    let (number, first) =
+        lines.next().ok_or_else(|| ShowError::Line(1, "expected a transcript, got an empty file".into()))?;
     let head: Head = parse(number, &first?)?;
     if !head.is_known() {
         return Err(ShowError::Line(number, format!("format {}, which this program doesn't know", head.transcript)));
@@ -67,7 +71,11 @@ pub fn show(from: impl BufRead, filter: &Filter, to: &mut impl Write) -> Result<
 }
 
 fn parse<'a, T: serde::Deserialize<'a>>(number: usize, text: &'a str) -> Result<T, ShowError> {
-    serde_json::from_str(text).map_err(|error| ShowError::Line(number, error.to_string()))
+    let what = if number == 1 { "the first line of a transcript" } else { "a line of a transcript" };
+    serde_json::from_str(text).map_err(|error| {
+        let shown: String = text.chars().take(SHOWN).collect();
+        ShowError::Line(number, format!("expected {what}, got {shown:?}: {error}"))
+    })
 }
 
 impl Filter {

@@ -48,7 +48,7 @@ impl Running {
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
             runtime.block_on(async move {
                 let env = Env::simulated(Role::BrokerSim, shared, 1);
-                let bind = |kind| TcpListen::bind("127.0.0.1:0", kind, &env.metrics).unwrap();
+                let bind = |kind| TcpListen::bind("edge.listen", "127.0.0.1:0", kind, &env.metrics).unwrap();
                 let plain = bind(TcpKind::Session);
                 let homes: Vec<_> = config.homes.iter().map(|(name, _)| (name.clone(), bind(TcpKind::Link))).collect();
                 let (routes, requests) = baton_broker_sim::admin::routes();

@@ -16,7 +16,7 @@ fn inputs(bytes: &[u8]) -> Inputs {
         let (name, value) = part.split_once('=').unwrap_or((&part, ""));
         (name.to_owned(), value.to_owned())
     };
-    Inputs { file, variables: variables.into_iter().map(variable).collect(), sets }
+    Inputs { file, variables: variables.into_iter().map(variable).collect(), sets, ..Inputs::default() }
 }
 
 fn read(role: Role, reader: &mut Reader) -> Shared {

@@ -15,10 +15,15 @@ use super::{
     source::{Inputs, Leaf, Path, Values},
     units,
 };
-use crate::net::{Address, is_host_and_port};
+use crate::{
+    net::{Address, is_host_and_port},
+    role::Role,
+};
 
 /// Entries of a list or a table of names: no tier we promise anything for is larger.
 const ENTRIES: usize = 1024;
+/// Slips within which an unknown key is taken for a known one: two letters that changed places are two.
+const SLIPS: usize = 2;
 /// Characters of a mistaken value that the report repeats.
 const SHOWN: usize = 80;
 
@@ -38,7 +43,7 @@ pub struct Home {
 pub struct Reader {
     values: Values,
     asked: BTreeSet<Path>,
-    ignored: Vec<Path>,
+    served: Vec<Role>,
     mistakes: Vec<Mistake>,
 }
 
@@ -47,7 +52,7 @@ impl Reader {
     pub fn new(inputs: &Inputs) -> Self {
         let mut mistakes = Vec::new();
         let values = Values::merge(inputs, &mut mistakes);
-        Self { values, asked: BTreeSet::new(), ignored: Vec::new(), mistakes }
+        Self { values, asked: BTreeSet::new(), served: Vec::new(), mistakes }
     }
 
     /// Text of at least one character.
@@ -204,10 +209,16 @@ impl Reader {
         self.mistake(Place::Config, &[], "a file to read", &format!("{name}: {why}"));
     }
 
-    /// Leaves a section of the file and the environment to whoever reads it: one file may serve every role. A `--set`
-    /// of such a key stays a mistake, for it was meant for this process.
-    pub fn ignore(&mut self, key: &str) {
-        self.ignored.push(split(key));
+    /// Says that it's read for this role, perhaps among others. Sections that are for other roles only are left to them,
+    /// in the file and in the environment: one file may serve every role. A `--set` of such a key stays a mistake, for it
+    /// was meant for this process.
+    pub(super) fn serve(&mut self, role: Role) {
+        self.served.push(role);
+    }
+
+    /// Every key that was asked for so far, dotted.
+    pub fn keys(&self) -> impl Iterator<Item = String> {
+        self.asked.iter().map(|path| dotted(path))
     }
 
     /// Ends the reading.
@@ -216,15 +227,23 @@ impl Reader {
     /// Every mistake found, and every key that nobody asked for.
     pub fn finish(mut self) -> Result<(), Report> {
         for (path, leaf) in self.values.iter() {
-            let elsewhere = leaf.place != Place::Set && self.ignored.iter().any(|section| path.starts_with(section));
-            if !self.asked.contains(path) && !elsewhere {
-                self.mistakes.push(Mistake {
-                    place: leaf.place.clone(),
-                    key: dotted(path),
-                    expected: self.known_beside(path),
-                    got: "an unknown key".into(),
-                });
+            let of_others = self.is_of_others(path);
+            // A file may be for others as well; what was given to this process can't be meant for them.
+            if self.asked.contains(path) || of_others && !leaf.place.is_of_this_process() {
+                continue;
             }
+            let meant = self.meant(path).map(|key| format!(" (did you mean {key}?)"));
+            let got = if of_others {
+                "a key of another role".into()
+            } else {
+                format!("an unknown key{}", meant.unwrap_or_default())
+            };
+            self.mistakes.push(Mistake {
+                place: leaf.place.clone(),
+                key: dotted(path),
+                expected: self.known_beside(path),
+                got,
+            });
         }
         Report::new(self.mistakes).map_or(Ok(()), Err)
     }
@@ -251,7 +270,8 @@ impl Reader {
         let place = if self.values.get(&path).is_some() { path.clone() } else { below("address") };
         let expected = format!("an address ({})", link_form(permitted));
         if self.values.get(&place).is_none() {
-            self.mistake(Place::Default, &place, &expected, "none");
+            let beside = self.values.under(&path).next().map_or(Place::Default, |(_, leaf)| leaf.place.clone());
+            self.mistake(beside, &place, &expected, "none");
         }
         let address = self.given(&place, &expected, |leaf| link_address(text(leaf)?, permitted));
         Some(Home { name: self.legal_name(&path, name)?, address: address?, weight })
@@ -283,6 +303,23 @@ impl Reader {
             self.mistake(place, path, NODE_NAME, &format!("{name:?}"));
         }
         legal
+    }
+
+    /// Whether this key is in a section of roles that nothing is read for here.
+    fn is_of_others(&self, path: &[String]) -> bool {
+        let reads =
+            |role: &Role| role.sections().iter().any(|section| path.first().is_some_and(|name| name == section));
+        !self.served.is_empty() && Role::ALL.iter().any(reads) && !self.served.iter().any(reads)
+    }
+
+    /// What may have been meant by an unknown key: the known one that a slip of the finger or two turns into it, or those of
+    /// its name in other sections.
+    fn meant(&self, path: &[String]) -> Option<String> {
+        let key = dotted(path);
+        let near = self.keys().map(|known| (slips(&known, &key), known)).filter(|(slips, _)| *slips <= SLIPS).min();
+        let namesakes = self.asked.iter().filter(|known| known.last() == path.last());
+        let namesakes = || namesakes.map(|known| dotted(known)).collect::<Vec<_>>().join(" or ");
+        Some(near.map_or_else(namesakes, |(_, known)| known)).filter(|meant| !meant.is_empty())
     }
 
     /// The keys that would have been right in the place of an unknown one.
@@ -320,6 +357,20 @@ fn dotted(path: &[String]) -> String {
         written.expect("a String takes whatever is written to it");
     }
     text
+}
+
+/// Letters left out, put in or changed between two texts (Levenshtein's distance).
+fn slips(one: &str, other: &str) -> usize {
+    let mut above: Vec<usize> = (0..=other.chars().count()).collect();
+    for (row, a) in one.chars().enumerate() {
+        let mut left = row + 1;
+        let mut diagonal = std::mem::replace(&mut above[0], left);
+        for (cell, b) in above[1..].iter_mut().zip(other.chars()) {
+            left = (diagonal + usize::from(a != b)).min(left + 1).min(*cell + 1);
+            diagonal = std::mem::replace(cell, left);
+        }
+    }
+    above.last().copied().unwrap_or_default()
 }
 
 fn text(leaf: &Leaf) -> Option<&str> {
@@ -374,7 +425,8 @@ fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
 
-fn show(value: &Value) -> String {
+/// A mistaken value as the report repeats it.
+pub(super) fn show(value: &Value) -> String {
     let whole = match value {
         Value::String(text) => format!("{text:?}"),
         other => other.to_string(),

@@ -11,22 +11,34 @@ pub enum Place {
         name: String,
         /// Counted from 1.
         line: usize,
+        /// In characters, counted from 1, where it isn't about the key that the line has.
+        column: Option<usize>,
     },
     /// An environment variable.
     Variable(String),
     /// A `--set` on the command line.
     Set,
+    /// A flag of its own, such as `--broker`.
+    Flag(String),
     /// The file as a whole, which `--config` names.
     Config,
     /// Nowhere: what was expected is missing, or a default doesn't go with what was given.
     Default,
 }
 
+impl Place {
+    /// Whether whoever started the process put it there, rather than whoever wrote a file for several.
+    pub(super) fn is_of_this_process(&self) -> bool {
+        matches!(self, Self::Set | Self::Flag(_))
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File { name, line } => write!(f, "{name}:{line}"),
-            Self::Variable(name) => f.write_str(name),
+            Self::File { name, line, column: None } => write!(f, "{name}:{line}"),
+            Self::File { name, line, column: Some(column) } => write!(f, "{name}:{line}:{column}"),
+            Self::Variable(name) | Self::Flag(name) => f.write_str(name),
             Self::Set => f.write_str("--set"),
             Self::Config => f.write_str("--config"),
             Self::Default => f.write_str("not given"),
@@ -66,14 +78,25 @@ pub struct Report {
 
 impl Report {
     pub(super) fn new(mut mistakes: Vec<Mistake>) -> Option<Self> {
-        let order = |place: &Place| match place {
-            Place::Set | Place::Config => (0, 0),
-            Place::Variable(_) => (1, 0),
-            Place::File { line, .. } => (2, *line),
-            Place::Default => (3, 0),
-        };
-        mistakes.sort_by_key(|mistake| order(&mistake.place));
-        mistakes.dedup();
+        let line = |place: &Place| if let Place::File { line, .. } = place { *line } else { 0 };
+        mistakes.sort_by_key(|mistake| line(&mistake.place));
+        Self::join([Self { mistakes }])
+    }
+
+    /// What several reports say, once, with the files in the order of the reports; none where they say nothing.
+    pub fn join(reports: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut mistakes: Vec<Mistake> = Vec::new();
+        for mistake in reports.into_iter().flat_map(|report| report.mistakes) {
+            if !mistakes.contains(&mistake) {
+                mistakes.push(mistake);
+            }
+        }
+        mistakes.sort_by_key(|mistake| match mistake.place {
+            Place::Set | Place::Flag(_) | Place::Config => 0,
+            Place::Variable(_) => 1,
+            Place::File { .. } => 2,
+            Place::Default => 3,
+        });
         (!mistakes.is_empty()).then_some(Self { mistakes })
     }
 

@@ -82,17 +82,10 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// Sections that only some roles read.
-const ROLE_SECTIONS: [&str; 5] = ["edge", "origin", "anchor", "sidecar", "broker_sim"];
-
 impl Shared {
     /// Reads the sections, and leaves those of other roles alone.
     pub fn read(reader: &mut Reader, role: Role) -> Self {
-        for section in ROLE_SECTIONS {
-            if !role.sections().contains(&section) {
-                reader.ignore(section);
-            }
-        }
+        reader.serve(role);
         // Asked for here, so that a file that permits it serves roles without such links as well.
         reader.remote_links();
         Self {

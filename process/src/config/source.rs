@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value, de::DeTable};
 
-use super::report::{Mistake, Place};
+use super::{
+    reader::show,
+    report::{Mistake, Place},
+};
 
 /// The texts that make up a configuration, in rising precedence. Plain data, so a test can make one up.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +18,8 @@ pub struct Inputs {
     pub variables: Vec<(String, String)>,
     /// The `KEY=VALUE` of each `--set`.
     pub sets: Vec<String>,
+    /// Flags that stand for a key, such as `--broker`, each with its `KEY=VALUE`.
+    pub flags: Vec<(String, String)>,
 }
 
 /// A key, in parts: a home's name may hold a dot.
@@ -51,11 +56,12 @@ impl Values {
                 values.add_text(path, text, &Place::Variable(name.clone()));
             }
         }
-        for set in &inputs.sets {
+        let flags = inputs.flags.iter().map(|(flag, set)| (Place::Flag(flag.clone()), set));
+        for (place, set) in inputs.sets.iter().map(|set| (Place::Set, set)).chain(flags) {
             match set.split_once('=').and_then(|(key, value)| Some((key_path(key.trim())?, value))) {
-                Some((path, value)) => values.add_text(path, value.trim(), &Place::Set),
+                Some((path, value)) => values.add_text(path, value.trim(), &place),
                 None => mistakes.push(Mistake {
-                    place: Place::Set,
+                    place,
                     key: String::new(),
                     expected: "KEY=VALUE with a dotted key".into(),
                     got: format!("{set:?}"),
@@ -79,9 +85,10 @@ impl Values {
     }
 
     fn add_file(&mut self, name: &str, text: &str, mistakes: &mut Vec<Mistake>) {
-        let line = |offset: usize| text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1;
-        let place = |offset| Place::File { name: name.into(), line: line(offset) };
-        let lines = match (DeTable::parse(text), text.parse::<Table>()) {
+        let before = |offset: usize| text.get(..offset).unwrap_or(text);
+        let line = |offset| before(offset).matches('\n').count() + 1;
+        let place = |offset| Place::File { name: name.into(), line: line(offset), column: None };
+        let error = match (DeTable::parse(text), text.parse::<Table>()) {
             (Ok(parsed), Ok(table)) => {
                 let mut offsets = BTreeMap::new();
                 offsets_of(parsed.get_ref(), &mut Path::new(), &mut offsets);
@@ -90,11 +97,15 @@ impl Values {
             }
             (Err(error), _) | (_, Err(error)) => error,
         };
+        let offset = error.span().map_or(0, |span| span.start);
+        let begin = before(offset).rfind('\n').map_or(0, |newline| newline + 1);
+        let column = before(offset)[begin..].chars().count() + 1;
+        let whole = text[begin..].lines().next().unwrap_or_default();
         mistakes.push(Mistake {
-            place: place(lines.span().map_or(0, |span| span.start)),
+            place: Place::File { name: name.into(), line: line(offset), column: Some(column) },
             key: String::new(),
             expected: "TOML".into(),
-            got: lines.message().into(),
+            got: format!("{}: {}", show(&Value::String(whole.into())), error.message()),
         });
     }
 

@@ -68,7 +68,7 @@ impl Sidecar {
         let env = Env::new(Role::Sidecar, shared);
         let (metrics, phases) = (env.metrics.clone(), env.phases.clone());
         let health = Health::new(&phases, &env.ready, env.clock);
-        let listener = TcpListen::bind("127.0.0.1:0", TcpKind::Link, &metrics).expect("a port");
+        let listener = TcpListen::bind("edge.listen", "127.0.0.1:0", TcpKind::Link, &metrics).expect("a port");
         let address = listener.local_addr().expect("it's bound");
         let reach = SocketReach::new(&config.sources).expect("this machine's addresses");
         let exit = spawn_local(baton_sidecar::run(config, env, listener, reach));
