@@ -130,7 +130,8 @@ pub enum Word {
 }
 
 impl Word {
-    const ALL: [Self; 10] = [
+    /// Every word.
+    pub const ALL: [Self; 10] = [
         Self::Gone,
         Self::Stale,
         Self::Malformed,
