@@ -1,10 +1,12 @@
 //! `baton bench` on a small scale: that it runs, hits what it means to hit, and says so. Its numbers are for an optimised
 //! build on a quiet machine; those that are no matter of speed must hold here too.
 
-use std::{
-    io::Write,
-    process::{Command, Output},
-};
+#[path = "support/skip.rs"]
+mod skip;
+
+use std::process::{Command, Output};
+
+use self::skip::skip;
 
 fn bench(arguments: &[&str]) -> (Output, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_baton"));
@@ -68,16 +70,6 @@ fn broker_sim_carries_what_it_is_given_beside_mosquitto() {
     }
     assert!(text.contains("broker: idle clients at once: 200, target at least 200, met"), "{text}");
     assert_met(&text, &["broker: of those dropped"]);
-}
-
-/// Notes that the test of this thread can't run here.
-fn skip(reason: &str) {
-    let line = format!("{}: {reason}", std::thread::current().name().unwrap_or("bench"));
-    eprintln!("skipped: {line}");
-    if let Some(file) = std::env::var_os("BATON_SKIPS") {
-        let mut file = std::fs::File::options().create(true).append(true).open(file).expect("BATON_SKIPS is a file");
-        writeln!(file, "{line}").expect("it can be written");
-    }
 }
 
 /// More at once than one connection between edge and origin takes (4,096).

@@ -1,8 +1,13 @@
 //! A tier of real processes, and how to tell what it did: what every target of tests with real processes shares.
 
-use std::{io::Write, time::Duration};
+#[path = "skip.rs"]
+mod skip;
+
+use std::time::Duration;
 
 use baton_drill::tier::{Broker, Error, Layout, Role, Tier};
+
+pub(crate) use self::skip::skip;
 
 /// The program under test.
 pub(crate) const BATON: &str = env!("CARGO_BIN_EXE_baton");
@@ -10,16 +15,6 @@ pub(crate) const BATON: &str = env!("CARGO_BIN_EXE_baton");
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 /// Time between two looks at what others do.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// Notes that the test of this thread can't run here.
-pub(crate) fn skip(reason: &str) {
-    let test = std::thread::current().name().unwrap_or("process").to_owned();
-    eprintln!("skipped: {test}: {reason}");
-    if let Some(file) = std::env::var_os("BATON_SKIPS") {
-        let mut file = std::fs::File::options().create(true).append(true).open(file).expect("BATON_SKIPS is a file");
-        writeln!(file, "{test}: {reason}").expect("it can be written");
-    }
-}
 
 /// Two edges, so many origins, two homes that share their topics.
 pub(crate) fn layout(broker: Broker, origins: u16) -> Layout {
