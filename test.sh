@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything that has to hold before a change goes in: format, lints, dependencies, documentation, tests, and what a
-# message costs in instructions.
+# Everything that has to hold before a change goes in: format, lints, dependencies, documentation, tests, what a message
+# costs in instructions, and that the program can be linked statically.
 #
 # Installs what the tests use and what is missing (Debian packages with root or passwordless sudo; Python, npm and cargo
 # packages under target/tools), skips by name what it can't have, and ends with a count of both. With BATON_CI=1 a skip
@@ -131,6 +131,18 @@ instructions() {
     [ -z "$reason" ] || skip instructions "$reason"
 }
 
+# As deploy/Dockerfile links it, but for the flag: here it is for the program's own crate alone, so that the release build of the
+# step before does for all others.
+linked_statically() {
+    local status=0
+    cargo rustc --release --locked --quiet --bin baton -- -C target-feature=+crt-static || return 1
+    tests/static.sh target/release/baton deploy/edge.toml || status=$?
+    # Whoever measures measures the ordinary one.
+    cargo build --release --locked --quiet || return 1
+    [ $status = 77 ] || return $status
+    skip static "needs root, or user namespaces, to change the root directory"
+}
+
 debian_packages
 python_packages
 npm_packages
@@ -141,6 +153,7 @@ step dependencies dependencies
 step documentation env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
 step tests tests
 step instructions instructions
+step static linked_statically
 
 printf '\n'
 awk '/^test result: / { passed += $4; bad += $6; ignored += $8 }
