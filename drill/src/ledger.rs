@@ -14,14 +14,17 @@ use crate::{
 };
 
 mod arrivals;
+mod timeline;
 mod verdict;
 mod window;
 
 pub use arrivals::GAPS;
 use arrivals::{Arrival, Arrivals};
+use timeline::Course;
+pub use timeline::{TICK, Timeline};
 pub use verdict::{Tally, Verdict};
 use window::{Open, histogram};
-pub use window::{Spread, TICK, Window};
+pub use window::{Spread, Window};
 
 /// Microseconds without a message after which a receiver's wait is a gap: many times the pace of any load that asks.
 const GAP: u64 = 500_000;
@@ -69,6 +72,7 @@ pub struct Ledger {
     gaps_beyond: u64,
     latency: Histogram<u64>,
     window: Open,
+    course: Course,
     totals: Totals,
 }
 
@@ -99,6 +103,7 @@ impl Default for Ledger {
             gaps_beyond: 0,
             latency: histogram(),
             window: Open::default(),
+            course: Course::default(),
             totals: Totals::default(),
         }
     }
@@ -166,6 +171,7 @@ impl Ledger {
     }
 
     fn hear(&mut self, receiver: u32, now: u64) {
+        self.course.deliveries.count(now);
         let (from, waited) = self.window.hear(receiver, now);
         if waited < GAP {
             return;
@@ -180,6 +186,11 @@ impl Ledger {
     /// A message goes out, so many microseconds after it was due.
     pub fn was_late(&mut self, lateness: u64) {
         self.window.was_late(lateness);
+    }
+
+    /// A client got the CONNACK that it wants, at `now`.
+    pub fn connected(&mut self, now: u64) {
+        self.course.connects.count(now);
     }
 
     /// A client is connected and subscribed, after so many microseconds.
@@ -227,6 +238,11 @@ impl Ledger {
     /// What has happened since the last call.
     pub fn take_window(&mut self, now: u64) -> Window {
         self.window.take(now)
+    }
+
+    /// What has happened from the beginning until `now`, tick by tick.
+    pub fn timeline(&self, now: u64) -> Timeline {
+        self.course.until(now)
     }
 
     /// The judgement of `clients` clients as things stand: call it when the load is over.
@@ -319,6 +335,16 @@ mod tests {
         assert!(verdict.is_clean(), "{verdict}");
         assert_eq!((verdict.tallies[1].sent, verdict.tallies[1].received), (10, 10));
         assert!(verdict.latency.p50 >= 2_000 && verdict.latency.p50 < 2_010, "{verdict}");
+    }
+
+    #[test]
+    fn the_timeline_has_all_from_the_beginning_whatever_was_asked_meanwhile() {
+        let mut ledger = after(&[0, 1, 2]);
+        ledger.connected(TICK);
+        let _ = ledger.take_window(2 * TICK);
+        ledger.received(1, Some(STREAM.topic), &payload(STREAM, 3), 2 * TICK);
+        let timeline = Timeline { deliveries: vec![3, 0, 1, 0], connects: vec![0, 1, 0, 0] };
+        assert_eq!(ledger.timeline(4 * TICK), timeline);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::{
     client::{Board, Client, Counts, Options, Pace, Publishing, State},
-    ledger::{Dropped, Gap, Ledger, Totals, Verdict, Window},
+    ledger::{Dropped, Gap, Ledger, Timeline, Totals, Verdict, Window},
     mqtt::{Qos, encode::Will},
     stage::Stage,
 };
@@ -376,6 +376,19 @@ impl Load {
     /// When the clock of its ledger stood at zero.
     pub fn zero(&self) -> Instant {
         self.stage.call(|cast| async move { cast.board.zero() })
+    }
+
+    /// Microseconds on the clock of its ledger.
+    pub fn now(&self) -> u64 {
+        self.stage.call(|cast| async move { cast.board.now() })
+    }
+
+    /// What has happened until now, tick by tick.
+    pub fn timeline(&self) -> Timeline {
+        self.stage.call(|cast| async move {
+            let now = cast.board.now();
+            cast.board.with_ledger(|ledger| ledger.timeline(now))
+        })
     }
 
     /// What has happened since this was last asked.

@@ -101,7 +101,7 @@ impl Dialogue {
     /// A packet came.
     fn handle(&mut self, packet: Packet<'_>, now: Instant, out: &mut BytesMut) -> Result<(), End> {
         match (packet, self.state) {
-            (Packet::ConnAck { code: 0, .. }, State::Connecting) => self.connected(out),
+            (Packet::ConnAck { code: 0, .. }, State::Connecting) => self.connected(now, out),
             (Packet::ConnAck { code, .. }, State::Connecting) => return Err(End::Refused(code)),
             (Packet::SubAck { id: SUBSCRIBE_ID, codes }, State::Subscribing) => {
                 let Options { subscriptions, subscribed_at, .. } = &self.options;
@@ -135,7 +135,8 @@ impl Dialogue {
         Ok(())
     }
 
-    fn connected(&mut self, out: &mut BytesMut) {
+    fn connected(&mut self, now: Instant, out: &mut BytesMut) {
+        self.board.with_ledger(|ledger| ledger.connected(self.board.micros(now)));
         if self.options.subscriptions.is_empty() {
             self.state = State::Ready;
             return;
@@ -328,12 +329,14 @@ mod tests {
     #[test]
     fn refusals_and_silence_end_the_client() {
         let now = Instant::now();
-        let (mut dialogue, _board, mut out) = begin(options(None));
+        let (mut dialogue, board, mut out) = begin(options(None));
         let refusal = Packet::ConnAck { session_present: false, code: 3 };
         assert_eq!(dialogue.handle(refusal, now, &mut out), Err(End::Refused(3)));
-        let (mut dialogue, _board, mut out) = begin(Options { subscriptions: vec![4, 5], ..options(None) });
+        assert_eq!(board.with_ledger(|ledger| ledger.timeline(u64::MAX).connects.iter().sum::<u32>()), 0);
+        let (mut dialogue, board, mut out) = begin(Options { subscriptions: vec![4, 5], ..options(None) });
         dialogue.handle(Packet::ConnAck { session_present: false, code: 0 }, now, &mut out).unwrap();
         assert_eq!(out[..], *b"\x82\x0e\x00\x01\x00\x03t/4\x02\x00\x03t/5\x02");
+        assert_eq!(board.with_ledger(|ledger| ledger.timeline(u64::MAX).connects.iter().sum::<u32>()), 1);
         let partial = Packet::SubAck { id: 1, codes: &[2, 0x80] };
         assert_eq!(dialogue.handle(partial, now, &mut out), Err(End::NotGranted));
         assert_eq!(dialogue.ping(true, &mut out), Ok(()));

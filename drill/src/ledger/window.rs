@@ -5,12 +5,10 @@ use std::{collections::HashMap, fmt};
 
 use hdrhistogram::Histogram;
 
+use super::timeline::Ticks;
+
 /// Microseconds of the longest time that is told apart from longer ones: ten minutes.
 const LONGEST: u64 = 600_000_000;
-/// Microseconds of a tick of [`Window::deliveries`].
-pub const TICK: u64 = 100_000;
-/// Ticks that are counted apart, an hour; what comes later counts as of the last one.
-const TICKS: usize = 36_000;
 
 /// How times are spread, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +59,7 @@ pub struct Window {
     pub waits: Spread,
     /// From a client's first packet to the network until it was connected and subscribed.
     pub joins: Spread,
-    /// Messages that arrived in each tick; a last one that isn't whole is left out, for it would look like silence.
+    /// Messages that arrived in each tick ([`TICK`](super::TICK)); a last one that isn't over is left out.
     pub deliveries: Vec<u32>,
 }
 
@@ -82,7 +80,7 @@ pub(super) struct Open {
     lateness: Histogram<u64>,
     joins: Histogram<u64>,
     ears: HashMap<u32, Ear>,
-    deliveries: Vec<u32>,
+    deliveries: Ticks,
 }
 
 impl Default for Open {
@@ -93,7 +91,7 @@ impl Default for Open {
             lateness: histogram(),
             joins: histogram(),
             ears: HashMap::new(),
-            deliveries: Vec::new(),
+            deliveries: Ticks::default(),
         }
     }
 }
@@ -101,11 +99,7 @@ impl Default for Open {
 impl Open {
     /// A receiver got something; since when it had waited on its connection, and how long.
     pub(super) fn hear(&mut self, receiver: u32, now: u64) -> (u64, u64) {
-        let tick = usize::try_from(now.saturating_sub(self.begun) / TICK).unwrap_or(TICKS).min(TICKS - 1);
-        if self.deliveries.len() <= tick {
-            self.deliveries.resize(tick + 1, 0);
-        }
-        self.deliveries[tick] += 1;
+        self.deliveries.count(now.saturating_sub(self.begun));
         let ear = self.ears.entry(receiver).or_insert(Ear { last: now, longest: 0, lost: false });
         let (since, waited) = (ear.last, now.saturating_sub(ear.last));
         let lost = ear.lost;
@@ -137,14 +131,12 @@ impl Open {
             waits.saturating_record(ear.longest.max(now.saturating_sub(ear.last)));
             ear.longest = 0;
         }
-        let ticks = usize::try_from(now.saturating_sub(self.begun) / TICK).unwrap_or(TICKS).min(TICKS);
-        self.deliveries.resize(ticks, 0);
         let window = Window {
             latency: Spread::of(&self.latency),
             lateness: Spread::of(&self.lateness),
             waits: Spread::of(&waits),
             joins: Spread::of(&self.joins),
-            deliveries: std::mem::take(&mut self.deliveries),
+            deliveries: std::mem::take(&mut self.deliveries).until(now.saturating_sub(self.begun)),
         };
         for histogram in [&mut self.latency, &mut self.lateness, &mut self.joins] {
             histogram.reset();
