@@ -14,10 +14,12 @@
 //! | `instructions` | a message's way, counted under callgrind |
 //! | `endurance`, `chaos`, `moves`, `resources`, `payload`, `broker` | what the tier and broker-sim are held to |
 //! | `figure`, `machine` | a number with its target; what it was measured on |
+//! | [`chart`] | lines over time, drawn |
 
 mod against;
 mod broker;
 mod chaos;
+pub mod chart;
 mod compare;
 mod connect;
 mod endurance;

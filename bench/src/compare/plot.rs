@@ -1,6 +1,6 @@
 //! Plots, as SVG.
 
-use std::{error::Error, path::Path};
+use std::{fs, path::Path};
 
 use plotters::{
     prelude::*,
@@ -11,18 +11,15 @@ use super::{
     loads::{Loads, MANY},
     rest::{HERD, Rest},
 };
-use crate::{measure::Turn, restart::Disruption, stack::Kind};
+use crate::{
+    chart::{Chart, Colour, FONT, Failure, Line, Mark, Panel, WIDTH, failed},
+    measure::Turn,
+    restart::Disruption,
+    stack::Kind,
+};
 
-const WIDTH: u32 = 900;
-const FONT: (&str, u32) = ("sans-serif", 14);
-/// A colour for each hop, from the clients on; told apart by those who don't see all colours too (Okabe and Ito).
-const HOPS: [RGBColor; 3] = [RGBColor(0, 114, 178), RGBColor(230, 159, 0), RGBColor(0, 158, 115)];
-
-type Failure = Box<dyn Error>;
-
-fn failed(error: impl std::fmt::Display) -> Failure {
-    error.to_string().into()
-}
+/// A colour for each hop, from the clients on.
+const HOPS: [Colour; 3] = [Colour::Blue, Colour::Orange, Colour::Green];
 
 /// Bars of processor time per message, hop by hop; whether there is anything to show.
 pub(super) fn cost(path: &Path, loads: &Loads) -> Result<bool, Failure> {
@@ -62,7 +59,7 @@ pub(super) fn cost(path: &Path, loads: &Loads) -> Result<bool, Failure> {
         for (hop, colour) in HOPS.iter().enumerate().take(kind.hops()) {
             let to = from + cost(*kind, hop);
             let bar = [(from, SegmentValue::Exact(row)), (to, SegmentValue::Exact(row + 1))];
-            let mut bar = Rectangle::new(bar, colour.filled());
+            let mut bar = Rectangle::new(bar, colour.rgb().filled());
             bar.set_margin(4, 4, 0, 0);
             chart.draw_series([bar]).map_err(failed)?;
             from = to;
@@ -85,25 +82,20 @@ pub(super) fn restart(path: &Path, rest: &Rest) -> Result<(), Failure> {
             shown.extend(rest.restarts_of(kind, how).next().map(|disruption| (kind, how, disruption)));
         }
     }
-    let area = SVGBackend::new(path, (WIDTH, 110 * u32::try_from(shown.len().max(1))?)).into_drawing_area();
-    area.fill(&WHITE).map_err(failed)?;
     let seconds = 2.0 * f64::from(u32::try_from(HERD.seconds)?);
-    for ((kind, how, disruption), part) in shown.iter().zip(area.split_evenly((shown.len().max(1), 1))) {
-        let ticks = disruption.control.deliveries.iter().chain(&disruption.restart.deliveries);
-        let points: Vec<_> = (0u32..).zip(ticks).map(|(at, n)| (f64::from(at) / 10.0, *n)).collect();
-        let most = points.iter().map(|(_, n)| *n).max().unwrap_or(1);
-        let mut chart = ChartBuilder::on(&part)
-            .margin(6)
-            .caption(format!("{kind}, {how}: {} dropped", disruption.verdict.dropped()), FONT)
-            .x_label_area_size(18)
-            .y_label_area_size(50)
-            .build_cartesian_2d(0.0..seconds, 0..most + most / 10 + 1)
-            .map_err(failed)?;
-        chart.configure_mesh().y_labels(3).x_labels(13).label_style(("sans-serif", 11)).draw().map_err(failed)?;
-        let colour = if *kind == Kind::Baton { HOPS[0] } else { HOPS[1] };
-        chart.draw_series(LineSeries::new(points, colour.stroke_width(2))).map_err(failed)?;
-        let at = seconds / 2.0;
-        chart.draw_series([PathElement::new([(at, 0), (at, most)], BLACK)]).map_err(failed)?;
-    }
-    area.present().map_err(failed)
+    let mark = Mark { from: seconds / 2.0, until: seconds / 2.0, label: String::new() };
+    let panel = |(kind, how, disruption): &(Kind, &str, Disruption)| {
+        let values = [&disruption.control, &disruption.restart].map(|window| window.deliveries.as_slice()).concat();
+        let most = values.iter().copied().max().unwrap_or(1);
+        let colour = if *kind == Kind::Baton { Colour::Blue } else { Colour::Orange };
+        Panel {
+            caption: format!("{kind}, {how}: {} dropped", disruption.verdict.dropped()),
+            lines: vec![Line { colour, values }],
+            marks: vec![mark.clone()],
+            top: most + most / 10 + 1,
+        }
+    };
+    let panels: Vec<_> = shown.iter().map(panel).collect();
+    let chart = Chart { legend: &[], time: "", seconds, height: 110, panels: &panels };
+    Ok(fs::write(path, chart.svg()?)?)
 }
