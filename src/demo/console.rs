@@ -1,4 +1,5 @@
-//! Lines for people: plain ASCII, at most 100 columns, the time in front, colours on a terminal only.
+//! Lines for people: plain ASCII, at most 100 columns, the time in front. On a terminal also colours, and below it all a
+//! line that is rewritten in place.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -7,8 +8,15 @@ use baton_drill::pause::Watch;
 /// Columns of a line.
 const WIDTH: usize = 100;
 
+/// Back to the beginning of the line, and nothing on it (ECMA-48, 8.3.41).
+const CLEAR: &str = "\r\x1b[K";
+/// Whether what is too long for a terminal's line goes on below (DEC private mode 7).
+const CUT: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
+
 pub(super) struct Console {
     watch: Watch,
+    terminal: bool,
     colours: bool,
 }
 
@@ -23,7 +31,27 @@ impl Console {
     /// Time counts from now.
     pub(super) fn start() -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { watch: Watch::start(), colours: io::stdout().is_terminal() && !plain }
+        let terminal = io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|kind| kind != "dumb");
+        Self { watch: Watch::start(), terminal, colours: terminal && !plain }
+    }
+
+    /// Whether somebody sees a line that is rewritten.
+    pub(super) fn is_live(&self) -> bool {
+        self.terminal
+    }
+
+    /// How it stands, until the next line of any kind.
+    pub(super) fn live(&self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        write!(out, "{CLEAR}{CUT}{}{text}{WRAP}", self.time())?;
+        out.flush()
+    }
+
+    /// Nothing more of that line.
+    pub(super) fn clear(&self) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        self.erase(&mut out)?;
+        out.flush()
     }
 
     /// Something is done now.
@@ -47,15 +75,24 @@ impl Console {
     }
 
     pub(super) fn blank(&self) -> io::Result<()> {
-        writeln!(io::stdout())
+        self.write("", "", None)
     }
 
     fn timed(&self, text: &str, colour: Option<Colour>) -> io::Result<()> {
-        self.write(text, &format!("{:6.1} s  ", self.watch.seconds()), colour)
+        self.write(text, &self.time(), colour)
+    }
+
+    fn time(&self) -> String {
+        format!("{:6.1} s  ", self.watch.seconds())
+    }
+
+    fn erase(&self, out: &mut impl Write) -> io::Result<()> {
+        if self.terminal { write!(out, "{CLEAR}") } else { Ok(()) }
     }
 
     fn write(&self, text: &str, head: &str, colour: Option<Colour>) -> io::Result<()> {
         let mut out = io::stdout().lock();
+        self.erase(&mut out)?;
         for line in wrapped(head, text) {
             match colour.filter(|_| self.colours) {
                 Some(colour) => writeln!(out, "\x1b[{}m{line}\x1b[0m", colour.code())?,
@@ -99,6 +136,12 @@ fn wrapped(head: &str, text: &str) -> Vec<String> {
     lines
 }
 
+/// A time in microseconds, as exact as people want it: 259 ms, 1.3 s.
+pub(super) fn span(micros: u64) -> String {
+    let ms = micros / 1_000;
+    if ms < 1_000 { format!("{ms} ms") } else { format!("{}.{} s", ms / 1_000, ms % 1_000 / 100) }
+}
+
 /// A whole number with its thousands apart: 61,234.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -115,6 +158,12 @@ pub(super) fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_in_milliseconds_or_in_seconds() {
+        let shown = [0, 999, 259_999, 999_999, 1_000_000, 4_290_000, 61_000_000].map(span);
+        assert_eq!(shown, ["0 ms", "0 ms", "259 ms", "999 ms", "1.0 s", "4.2 s", "61.0 s"]);
+    }
 
     #[test]
     fn thousands_are_apart() {

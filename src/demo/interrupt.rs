@@ -4,22 +4,28 @@
 //! as soon as this process ends, however it ends. What is left to do is to say so, and to tidy up.
 
 use std::{
-    fs, io,
-    path::Path,
+    fs,
+    io::{self, Write},
+    path::PathBuf,
     process,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI32, Ordering},
     },
     thread,
+    time::Duration,
 };
 
+use baton_drill::tier::{self, Layout, Tier};
 use tokio::{
     runtime::Builder,
     signal::unix::{SignalKind, signal},
 };
 
+/// Time for a process to be ready: a second or less.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Exit statuses by which shells know that a signal ended a program (POSIX.1, 2.8.2).
+const HUNG_UP: i32 = 128 + 1;
 const INTERRUPTED: i32 = 128 + 2;
 const TERMINATED: i32 = 128 + 15;
 /// No status was set: the signal decides.
@@ -28,29 +34,50 @@ const BY_SIGNAL: i32 = -1;
 /// What ends the demo early, or at last.
 pub(super) struct Interrupt {
     status: Arc<AtomicI32>,
+    /// Directories that go with it.
+    directories: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 impl Interrupt {
-    /// From now on SIGINT and SIGTERM end this process after `directory` is removed.
-    pub(super) fn watch(directory: &Path) -> io::Result<Self> {
-        let status = Arc::new(AtomicI32::new(BY_SIGNAL));
-        let (shared, directory) = (Arc::clone(&status), directory.to_owned());
+    /// From now on SIGINT, SIGTERM and SIGHUP end this process.
+    pub(super) fn watch() -> io::Result<Self> {
+        let watch = Self { status: Arc::new(AtomicI32::new(BY_SIGNAL)), directories: Arc::default() };
+        let (status, directories) = (Arc::clone(&watch.status), Arc::clone(&watch.directories));
         let runtime = Builder::new_current_thread().enable_io().build()?;
-        let (mut interrupted, mut terminated) = {
+        let [mut hung_up, mut interrupted, mut terminated] = {
             let _entered = runtime.enter();
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+            [signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?]
         };
         thread::Builder::new().name("interrupt".into()).spawn(move || {
             let by_signal = runtime.block_on(async {
                 tokio::select! {
                     biased;
+                    _ = hung_up.recv() => HUNG_UP,
                     _ = interrupted.recv() => INTERRUPTED,
                     _ = terminated.recv() => TERMINATED,
                 }
             });
-            end(&directory, shared.load(Ordering::Relaxed), by_signal);
+            end(&directories, status.load(Ordering::Relaxed), by_signal);
         })?;
-        Ok(Self { status })
+        Ok(watch)
+    }
+
+    /// A tier whose directory goes with an interrupt, whenever that comes.
+    pub(super) fn tier(&self, layout: Layout) -> Result<Tier, tier::Error> {
+        let mut directories = locked(&self.directories);
+        let tier = Tier::new(layout)?;
+        directories.push(tier.directory().to_owned());
+        Ok(tier)
+    }
+
+    /// Starts processes and waits until they are ready. An interrupt waits meanwhile for the one that is being started: it
+    /// would outlive us if the watchdog hadn't been told of it.
+    pub(super) fn start(&self, tier: &mut Tier, names: &[String]) -> Result<(), tier::Error> {
+        for name in names {
+            let _held = locked(&self.directories);
+            tier.start(name)?;
+        }
+        names.iter().try_for_each(|name| tier.ready(name, PATIENCE))
     }
 
     /// The demo is over but for this: the exit status is its own from now on.
@@ -59,9 +86,16 @@ impl Interrupt {
     }
 }
 
-fn end(directory: &Path, status: i32, by_signal: i32) {
-    eprintln!("\nbaton demo: stopped, with every process of it");
-    // Where it can't be removed, it stays among other temporary files.
-    drop(fs::remove_dir_all(directory));
+/// A list that a thread that panicked has left is as good as before.
+fn locked(directories: &Mutex<Vec<PathBuf>>) -> MutexGuard<'_, Vec<PathBuf>> {
+    directories.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn end(directories: &Mutex<Vec<PathBuf>>, status: i32, by_signal: i32) {
+    let directories = locked(directories);
+    // Whoever hung up reads nothing more.
+    drop(writeln!(io::stderr(), "\nbaton demo: stopped, with every process of it"));
+    // Where one can't be removed, or is gone, it stays among other temporary files.
+    directories.iter().for_each(|directory| drop(fs::remove_dir_all(directory)));
     process::exit(if status == BY_SIGNAL { by_signal } else { status });
 }

@@ -8,7 +8,7 @@ use baton_drill::{
     tier::{Error, Role, Tier},
 };
 
-use super::{Failure, Options, books::Books, console::Console};
+use super::{Failure, Options, books::Books, console::Console, interrupt::Interrupt, live};
 
 /// Time between two looks at the processes.
 const LOOK: Duration = Duration::from_millis(250);
@@ -16,19 +16,29 @@ const LOOK: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Goes on until a signal ends the process.
-pub(super) fn go_on(options: &Options, console: &Console, tier: &mut Tier) -> Result<(), Failure> {
-    tier.start_all()?;
+pub(super) fn go_on(
+    options: &Options,
+    console: &Console,
+    interrupt: &Interrupt,
+    tier: &mut Tier,
+) -> Result<(), Failure> {
+    let down: Vec<_> = tier.nodes().map(|(name, _)| name.to_owned()).filter(|name| tier.pid(name).is_err()).collect();
+    interrupt.start(tier, &down)?;
     let load = Load::start(options.plan("kept", tier, true))?;
     load.ready(PATIENCE)?;
     load.publish();
     show(console, tier)?;
+    live::beside(console, &load, || watch(console, interrupt, tier, &load))
+}
+
+fn watch(console: &Console, interrupt: &Interrupt, tier: &mut Tier, load: &Load) -> Result<(), Failure> {
     let look =
         |tier: &Tier| Ok::<_, Error>(Seen { books: Books::take(tier)?, dropped: load.progress().totals.dropped });
     let mut told = look(tier)?;
     let mut last = told;
     loop {
         pause(LOOK);
-        revive(console, tier)?;
+        revive(console, interrupt, tier)?;
         // Whoever doesn't answer has just been ended; the next look shows it.
         let Ok(now) = look(tier) else { continue };
         // A wave is told as one, when it is over.
@@ -59,12 +69,12 @@ fn tell(console: &Console, now: Seen, told: Seen) -> io::Result<()> {
 }
 
 /// Starts again whatever was ended from outside.
-fn revive(console: &Console, tier: &mut Tier) -> Result<(), Failure> {
+fn revive(console: &Console, interrupt: &Interrupt, tier: &mut Tier) -> Result<(), Failure> {
     let names: Vec<_> = tier.nodes().map(|(name, _)| name.to_owned()).collect();
     for name in names {
         match tier.exit(&name, Duration::ZERO) {
             Ok(status) => {
-                tier.restart(&name)?;
+                interrupt.start(tier, std::slice::from_ref(&name))?;
                 console.step(&format!("{name} ended ({status}); it is started again, pid {}", tier.pid(&name)?))?;
             }
             Err(Error::Late { .. }) => {}

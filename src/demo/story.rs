@@ -3,46 +3,70 @@
 use std::{process::ExitStatus, time::Duration};
 
 use baton_drill::{
-    load::{Load, Report},
-    pause::{Watch, pause},
+    ledger::Totals,
+    load::Load,
+    pause::pause,
     tier::{Role, Tier},
 };
 
 use super::{
     Failure,
     books::{self, Books},
-    console::{Console, grouped},
-    verdict::{Event, Kind, Verdict},
+    console::{Console, grouped, span},
+    interrupt::Interrupt,
+    verdict::{Event, Kind},
 };
 
 /// Time for the slowest step; it takes two or three seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Time at the end for what is under way. Without DCR some of it is lost, and waiting doesn't bring it back.
-const SETTLING: Duration = Duration::from_secs(10);
-const SETTLING_WITHOUT: Duration = Duration::from_secs(1);
+/// Time for a process to be gone whose sockets are closed already.
+const ENDING: Duration = Duration::from_millis(200);
 /// Time between two looks at the edges' counters.
 const LOOK: Duration = Duration::from_millis(5);
-/// Seconds of messages before the first event, and after each.
-const QUIET: u64 = 2;
 
 pub(super) struct Story<'a> {
     pub(super) console: &'a Console,
+    pub(super) interrupt: &'a Interrupt,
     pub(super) tier: &'a mut Tier,
-    pub(super) load: Load,
+    pub(super) load: &'a Load,
     pub(super) dcr: bool,
+    /// Time of messages before the first event, and after each.
+    pub(super) quiet: Duration,
+}
+
+/// What the story came to.
+pub(super) struct Told {
+    /// When the clients began to publish, in microseconds of the load.
+    pub(super) begun: u64,
+    pub(super) events: Vec<Event>,
+    /// What edges and brokers counted from before the first event until after the last.
+    pub(super) books: Books,
+}
+
+/// How the load stood at a moment.
+struct Moment {
+    /// In microseconds of the load.
+    at: u64,
+    totals: Totals,
 }
 
 /// How things stood before an event.
 struct Before {
+    moment: Moment,
     books: Books,
     tunnels: u64,
-    dropped: u64,
-    watch: Watch,
 }
 
 impl Story<'_> {
-    pub(super) fn tell(mut self) -> Result<Verdict, Failure> {
-        self.begin()?;
+    /// Tells it. A process that ended and that nobody asked to is the end of it.
+    pub(super) fn tell(mut self) -> Result<Told, Failure> {
+        let told = self.play();
+        let patience = if told.is_ok() { Duration::ZERO } else { ENDING };
+        self.culprit(patience).map_or(told, |culprit| Err(culprit.into()))
+    }
+
+    fn play(&mut self) -> Result<Told, Failure> {
+        let begun = self.begin()?;
         let before = Books::take(self.tier)?;
         let mut events = Vec::new();
         for origin in self.tier.names(Role::Origin) {
@@ -51,23 +75,27 @@ impl Story<'_> {
         let fullest = self.fullest()?;
         events.push(self.crash(&fullest)?);
         // Clients that leave in order are closed too, and are no fault: so the books are closed first.
-        let books = Books::take(self.tier)? - before;
-        self.console.step("The clients stop publishing; what is under way arrives; the accounts are compared")?;
-        let clients = self.load.plan().clients;
-        let dropped = self.load.progress().totals.dropped;
-        let Report { verdict: ledger, .. } = self.load.finish(if self.dcr { SETTLING } else { SETTLING_WITHOUT });
-        self.console.seen(&format!("end to end: {}", ledger.latency))?;
-        Ok(Verdict { dcr: self.dcr, clients, dropped, ledger, books, events })
+        Ok(Told { begun, events, books: Books::take(self.tier)? - before })
     }
 
-    fn begin(&self) -> Result<(), Failure> {
-        let clients = self.load.plan().clients;
+    /// Who ended of itself, or by somebody else's hand.
+    fn culprit(&mut self, patience: Duration) -> Option<String> {
+        let names: Vec<_> = self.tier.nodes().map(|(name, _)| name.to_owned()).collect();
+        names.into_iter().find_map(|name| match self.tier.exit(&name, patience) {
+            Ok(status) => Some(format!("{name} ended in the middle of it ({status}), and nobody here asked it to")),
+            Err(_) => None,
+        })
+    }
+
+    fn begin(&mut self) -> Result<u64, Failure> {
         self.load.ready(PATIENCE)?;
+        let clients = self.load.plan().clients;
         self.console
             .step(&format!("{clients} clients are connected, each with a will, in pairs that publish to each other"))?;
         self.load.publish();
-        self.quiet()?;
-        self.meanwhile("QoS 0, 1 and 2 in turn")
+        let moment = self.moment();
+        self.quiet(&moment, "QoS 0, 1 and 2 in turn")?;
+        Ok(moment.at)
     }
 
     /// SIGTERM, the end of the process, a new one.
@@ -77,10 +105,9 @@ impl Story<'_> {
         let before = self.before(tunnels)?;
         self.tier.terminate(origin)?;
         let status = self.tier.exit(origin, PATIENCE)?;
-        let event = self.after(Kind::Deploy { clean: status.success() }, origin, &before, Some(status))?;
-        self.tier.restart(origin)?;
-        self.quiet()?;
-        self.meanwhile(&format!("{origin} is back, pid {}", self.tier.pid(origin)?))?;
+        let mut event = self.after(Kind::Deploy { clean: status.success() }, origin, &before, Some(status))?;
+        self.interrupt.start(self.tier, &[origin.to_owned()])?;
+        event.gap = self.quiet(&before.moment, &format!("{origin} is back, pid {}", self.tier.pid(origin)?))?;
         Ok(event)
     }
 
@@ -90,17 +117,25 @@ impl Story<'_> {
         self.console.step(&format!("CRASH {origin}: SIGKILL to {pid}, which carries {tunnels} sessions"))?;
         let before = self.before(tunnels)?;
         self.tier.kill(origin)?;
-        let event = self.after(Kind::Crash, origin, &before, None)?;
-        self.quiet()?;
-        self.meanwhile(&format!("{origin} stays down"))?;
+        let mut event = self.after(Kind::Crash, origin, &before, None)?;
+        event.gap = self.quiet(&before.moment, &format!("{origin} stays down"))?;
         Ok(event)
     }
 
     fn before(&self, tunnels: u64) -> Result<Before, Failure> {
-        // What was before isn't this event's latency.
+        let books = Books::take(self.tier)?;
+        // What was before isn't this event's gap.
         let _ = self.load.take_window();
-        let dropped = self.load.progress().totals.dropped;
-        Ok(Before { books: Books::take(self.tier)?, tunnels, dropped, watch: Watch::start() })
+        Ok(Before { moment: self.moment(), books, tunnels })
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { at: self.load.now(), totals: self.load.progress().totals }
+    }
+
+    /// Microseconds since then.
+    fn since(&self, moment: &Moment) -> u64 {
+        self.load.now() - moment.at
     }
 
     /// Waits until every client has a session again, and tells what became of them.
@@ -111,39 +146,44 @@ impl Story<'_> {
         before: &Before,
         status: Option<ExitStatus>,
     ) -> Result<Event, Failure> {
-        let ended = before.watch.seconds();
+        let ended = self.since(&before.moment);
         self.recover(before)?;
-        let recovered = before.watch.seconds();
+        let recovered = self.since(&before.moment);
         let moved = Books::take(self.tier)? - before.books;
-        let dropped = self.load.progress().totals.dropped - before.dropped;
+        let dropped = self.load.progress().totals.dropped - before.moment.totals.dropped;
         let Books { planned, broken, connects, .. } = moved;
         if !self.dcr {
             if let Some(status) = status {
-                self.console.seen(&format!("it cut them off and ended after {ended:.1} s ({status})"))?;
+                self.console.seen(&format!("it cut them off and ended after {} ({status})", span(ended)))?;
             }
             self.console.seen(&format!(
-                "{dropped} clients were dropped; the last was back {recovered:.1} s after the signal; {connects} new CONNECTs"
+                "{dropped} clients were dropped; the last was back {} after the signal; {connects} new CONNECTs",
+                span(recovered)
             ))?;
         } else if let Some(status) = status {
             self.console.seen(&format!(
-                "{planned} sessions moved make-before-break in {ended:.1} s, {broken} otherwise; {status}"
+                "{planned} sessions moved make-before-break in {}, {broken} otherwise; {status}",
+                span(ended)
             ))?;
         } else {
-            self.console
-                .seen(&format!("{broken} sessions resumed through the other origins, all within {recovered:.2} s"))?;
+            self.console.seen(&format!(
+                "{broken} sessions resumed through the other origins, all within {}",
+                span(recovered)
+            ))?;
         }
-        Ok(Event { kind, origin: origin.to_owned(), planned, broken, dropped })
+        let from = before.moment.at;
+        Ok(Event { kind, origin: origin.to_owned(), from, until: from + ended, planned, broken, dropped, gap: 0 })
     }
 
     fn recover(&mut self, before: &Before) -> Result<(), Failure> {
-        let (clients, dropped) = (self.load.plan().clients, before.dropped);
+        let (clients, dropped) = (self.load.plan().clients, before.moment.totals.dropped);
         if !self.dcr {
             self.load.until(PATIENCE, move |p| p.totals.dropped > dropped && p.counts.ready == clients)?;
         }
         // An edge that hasn't noticed yet has all of its sessions live. Who never moves is for the verdict.
         let moved = |books: Books| books.planned + books.broken;
         while self.dcr && moved(Books::take(self.tier)? - before.books) < before.tunnels {
-            if before.watch.elapsed() > PATIENCE {
+            if Duration::from_micros(self.since(&before.moment)) > PATIENCE {
                 return Ok(());
             }
             pause(LOOK);
@@ -157,25 +197,20 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// Messages for a while.
-    fn quiet(&self) -> Result<(), Failure> {
-        let clients = u64::from(self.load.plan().clients);
-        self.load.received(clients * u64::from(super::PACE) * QUIET, PATIENCE)?;
-        Ok(())
-    }
-
-    fn meanwhile(&self, what: &str) -> Result<(), Failure> {
-        let latency = self.load.take_window().latency;
+    /// Lets messages pass for a while, and tells what clients have seen since a moment; the longest time, in microseconds,
+    /// for which one of them got none.
+    fn quiet(&mut self, since: &Moment, what: &str) -> Result<u64, Failure> {
+        pause(self.quiet);
         let totals = self.load.progress().totals;
-        let ms = |us: u64| format!("{}.{} ms", us / 1_000, us % 1_000 / 100);
+        let passed = self.since(since).max(1);
+        let gap = self.load.take_window().waits.max;
         self.console.seen(&format!(
-            "{what}; {} messages, {} drops so far; p50 {}, p99 {}",
-            grouped(totals.received),
-            grouped(totals.dropped),
-            ms(latency.p50),
-            ms(latency.p99),
+            "{what}; {} delivered/s, {} dropped, longest gap {}",
+            grouped((totals.received - since.totals.received) * 1_000_000 / passed),
+            grouped(totals.dropped - since.totals.dropped),
+            span(gap),
         ))?;
-        Ok(())
+        Ok(gap)
     }
 
     fn fullest(&self) -> Result<String, Failure> {

@@ -4,7 +4,10 @@ use std::fmt;
 
 use baton_drill::ledger::Verdict as Ledger;
 
-use super::{books::Books, console::grouped};
+use super::{
+    books::Books,
+    console::{grouped, span},
+};
 
 /// What was done to an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +26,18 @@ pub(super) enum Kind {
 pub(super) struct Event {
     pub(super) kind: Kind,
     pub(super) origin: String,
+    /// When it was sent the signal, in microseconds of the load.
+    pub(super) from: u64,
+    /// When its process was gone.
+    pub(super) until: u64,
     /// Sessions that moved make-before-break.
     pub(super) planned: u64,
     /// Sessions that moved after their tunnel was lost.
     pub(super) broken: u64,
     /// Connections of clients that were lost.
     pub(super) dropped: u64,
+    /// The longest time that a client got no message, until things were quiet again, in microseconds.
+    pub(super) gap: u64,
 }
 
 /// Everything that was found.
@@ -49,6 +58,11 @@ impl Verdict {
     /// Whether the exit status is 0.
     pub(super) fn is_as_it_must_be(&self) -> bool {
         self.faults().is_empty()
+    }
+
+    /// The longest time that a client got no message while something was done, in microseconds.
+    pub(super) fn gap(&self) -> u64 {
+        self.events.iter().map(|event| event.gap).max().unwrap_or(0)
     }
 
     /// What isn't as it must be, in words.
@@ -73,7 +87,7 @@ impl Verdict {
     }
 
     fn faults_of(&self, event: &Event) -> Vec<String> {
-        let Event { kind, origin, planned, broken, dropped } = event;
+        let Event { kind, origin, planned, broken, dropped, .. } = event;
         let mut faults = Vec::new();
         let mut unless = |holds: bool, what: &str| {
             if !holds {
@@ -115,6 +129,46 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// The same, played without DCR and with it.
+pub(super) struct Contrast<'a> {
+    pub(super) without: &'a Verdict,
+    pub(super) with: &'a Verdict,
+}
+
+impl Contrast<'_> {
+    /// Whether the exit status is 0.
+    pub(super) fn is_as_it_must_be(&self) -> bool {
+        self.without.is_as_it_must_be() && self.with.is_as_it_must_be()
+    }
+
+    /// A row for each, below a head.
+    pub(super) fn table(&self) -> [String; 3] {
+        let row = |name, verdict: &Verdict| {
+            let (total, books) = (verdict.ledger.total(), verdict.books);
+            let [dropped, lost, connects, wills] =
+                [verdict.dropped, total.lost, books.connects, books.wills].map(grouped);
+            let gap = span(verdict.gap());
+            format!("{name:11}  {dropped:>8}  {lost:>8}  {connects:>12}  {wills:>8}  {gap:>11}")
+        };
+        [
+            "              dropped      lost  new CONNECTs     wills  longest gap".to_owned(),
+            row("without DCR", self.without),
+            row("with DCR", self.with),
+        ]
+    }
+}
+
+impl fmt::Display for Contrast<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.without.is_as_it_must_be(), self.with.is_as_it_must_be()) {
+            (true, true) => f.write_str("PASSED, BOTH ARMS: with DCR nobody noticed; without it there was the storm"),
+            (false, true) => f.write_str("FAILED: the arm without DCR isn't as it must be"),
+            (true, false) => f.write_str("FAILED: the arm with DCR isn't as it must be"),
+            (false, false) => f.write_str("FAILED: neither arm is as it must be"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -133,7 +187,16 @@ mod tests {
             latency: Spread::default(),
             first_fault: None,
         };
-        let event = |kind, planned, broken| Event { kind, origin: "origin-1".into(), planned, broken, dropped: 0 };
+        let event = |kind, planned, broken| Event {
+            kind,
+            origin: "origin-1".into(),
+            from: 0,
+            until: 0,
+            planned,
+            broken,
+            dropped: 0,
+            gap: 0,
+        };
         let events = vec![event(Kind::Deploy { clean: true }, 98, 0), event(Kind::Crash, 0, 130)];
         Verdict { dcr: true, clients: 300, dropped: 0, ledger, books: Books::default(), events }
     }
@@ -176,12 +239,40 @@ mod tests {
         }
     }
 
+    /// The good end of the other arm.
+    fn storm() -> Verdict {
+        let mut verdict = Verdict { dcr: false, ..good() };
+        verdict.events.iter_mut().for_each(|event| (event.dropped, event.gap) = (90, 1_310_000));
+        (verdict.dropped, verdict.books.connects, verdict.books.closes) = (1_180, 180, 180);
+        verdict
+    }
+
+    #[test]
+    fn both_arms_count() {
+        let (with, without) = (good(), storm());
+        let contrast = Contrast { without: &without, with: &with };
+        assert!(contrast.is_as_it_must_be());
+        assert!(contrast.to_string().starts_with("PASSED, BOTH ARMS"), "{contrast}");
+        assert_eq!(
+            contrast.table(),
+            [
+                "              dropped      lost  new CONNECTs     wills  longest gap",
+                "without DCR     1,180         0           180         0        1.3 s",
+                "with DCR            0         0             0         0         0 ms",
+            ]
+        );
+        let none = Verdict { dcr: false, ..good() };
+        for (without, with) in [(&none, &with), (&without, &Verdict { dropped: 1, ..good() })] {
+            let contrast = Contrast { without, with };
+            assert!(!contrast.is_as_it_must_be() && contrast.to_string().starts_with("FAILED: the arm"), "{contrast}");
+        }
+    }
+
     #[test]
     fn without_dcr_drops_are_what_must_come() {
-        let mut verdict = Verdict { dcr: false, ..good() };
+        let verdict = Verdict { dcr: false, ..good() };
         assert_eq!(verdict.faults().len(), 3, "{:?}", verdict.faults());
-        verdict.events.iter_mut().for_each(|event| event.dropped = 90);
-        (verdict.dropped, verdict.books.connects, verdict.books.closes) = (180, 180, 180);
+        let verdict = storm();
         assert_eq!(verdict.faults(), Vec::<String>::new());
         assert!(verdict.to_string().starts_with("WITHOUT DCR, AS EXPECTED: 300 clients"), "{verdict}");
     }

@@ -4,10 +4,10 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
     thread,
     time::Duration,
 };
@@ -16,7 +16,10 @@ use baton_drill::{
     load::{Load, Plan},
     tier::{Broker, Error, Layout, Tier},
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    pty::OpenptFlags,
+};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Looks at processes that are to end, and the time between two.
@@ -27,6 +30,9 @@ const WIDTH: usize = 100;
 /// Seconds that a visitor is promised to wait at most.
 const PROMISED: f64 = 60.0;
 
+/// What is left to say after an interrupt.
+const STOPPED: &str = "\nbaton demo: stopped, with every process of it\n";
+
 /// A demo that runs, with temporary files of its own.
 struct Demo {
     child: Child,
@@ -36,11 +42,8 @@ struct Demo {
 
 impl Demo {
     fn start(test: &str, flags: &[&str]) -> Self {
-        let temporary = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-        fs::create_dir_all(&temporary).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_baton"));
-        command.arg("demo").args(["--clients", "40"]).args(flags).env("TMPDIR", &temporary).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        let (mut command, temporary) = prepare(test, flags);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines, temporary }
     }
@@ -58,11 +61,20 @@ impl Demo {
     }
 
     /// All that is still to come, and the end. Nothing may be left behind.
-    fn finish(mut self) -> (Vec<String>, ExitStatus) {
-        let lines: Vec<_> = self.lines.by_ref().map(Result::unwrap).collect();
-        let status = self.child.wait().unwrap();
-        assert_eq!(fs::read_dir(&self.temporary).unwrap().count(), 0, "temporary files are left");
+    fn finish(self) -> (Vec<String>, ExitStatus) {
+        let (lines, errors, status) = self.fail();
+        eprint!("{errors}");
         (lines, status)
+    }
+
+    /// The same, with what it says on standard error: a few lines, which a pipe holds.
+    fn fail(mut self) -> (Vec<String>, String, ExitStatus) {
+        let lines: Vec<_> = self.lines.by_ref().map(Result::unwrap).collect();
+        let errors = std::io::read_to_string(self.child.stderr.take().unwrap()).unwrap();
+        let status = self.child.wait().unwrap();
+        assert_eq!(fs::read_dir(&self.temporary).unwrap().count(), 0, "temporary files are left: {errors}");
+        nobody_is_left(&self.temporary);
+        (lines, errors, status)
     }
 
     fn signal(&self, signal: Signal) {
@@ -76,6 +88,30 @@ impl Drop for Demo {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Waits until every process of a demo has ended, which its environment tells: where it would have put its temporary files.
+/// After an interrupt the watchdog kills them once the demo is gone, and nobody here is told.
+fn nobody_is_left(temporary: &Path) {
+    let mark = format!("TMPDIR={}", temporary.display());
+    // Of one that has ended, or is somebody else's, it can't be read.
+    let environment = |process: &Path| fs::read(process.join("environ")).unwrap_or_default();
+    let is_left = |process: &PathBuf| environment(process).split(|byte| *byte == 0).any(|word| word == mark.as_bytes());
+    let left = || fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path()).find(is_left);
+    let gone = (0..LOOKS).any(|_| {
+        thread::park_timeout(LOOK);
+        left().is_none()
+    });
+    assert!(gone, "{:?} is left", left());
+}
+
+/// A demo, and where its temporary files will be.
+fn prepare(test: &str, flags: &[&str]) -> (Command, PathBuf) {
+    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    fs::create_dir_all(&temporary).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_baton"));
+    command.arg("demo").args(["--clients", "40"]).args(flags).env("TMPDIR", &temporary);
+    (command, temporary)
 }
 
 fn seconds(line: &str) -> Option<f64> {
@@ -170,27 +206,150 @@ fn shows_the_storm(name: &str, flags: &[&str]) {
 }
 
 #[test]
-fn an_interrupt_in_the_middle_ends_every_process() {
-    let mut demo = Demo::start("interrupted", &[]);
-    let lines = demo.until("DEPLOY origin-1");
-    let origin = pid_in(lines.last().unwrap(), "SIGTERM to ");
-    let processes = children(&demo);
-    assert!(processes.len() >= 6 && processes.contains(&origin), "{processes:?}");
-    demo.signal(Signal::INT);
-    let (_, status) = demo.finish();
-    assert_eq!(status.code(), Some(130));
-    // The watchdog kills them once the demo is gone, and nobody here is told.
-    let gone = (0..LOOKS).any(|_| {
-        thread::park_timeout(LOOK);
-        !processes.iter().any(|pid| is_running(*pid))
-    });
-    assert!(gone, "{processes:?}");
+fn both_arms_are_played_and_drawn() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("both.svg");
+    let flags = ["--plot", file.to_str().unwrap(), "--rate", "400", "--seconds", "1"];
+    let (lines, status) = Demo::start("both", &flags).finish();
+    let text = lines.join("\n");
+    assert!(status.success(), "{text}");
+    assert!(lines.iter().all(|line| line.is_ascii() && line.len() <= WIDTH), "{text}");
+    assert!(lines.last().is_some_and(|line| line.starts_with("VERDICT: PASSED, BOTH ARMS")), "{text}");
+    let row = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)).expect(&text);
+    assert!(row("with DCR  ").split_whitespace().take(4).all(|number| number == "0"), "{text}");
+    let dropped = row("without DCR  ").split_whitespace().next().unwrap();
+    assert!(dropped.parse::<u32>().unwrap() >= 40, "{text}");
+    // Nothing is wrong before the first event in either arm.
+    let first = lines.iter().filter(|line| line.contains("QoS 0, 1 and 2 in turn"));
+    let rates: Vec<_> = first.map(|line| number(line, "delivered/s")).collect();
+    assert!(rates.len() == 2 && rates.iter().all(|rate| (200..=440).contains(rate)), "{text}");
+
+    let drawing = fs::read_to_string(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    assert!(drawing.contains("With DCR: 0 clients dropped, 0 messages lost, 0 new CONNECTs"), "{drawing}");
+    assert_eq!(drawing.matches(": deployed").count(), 6, "{drawing}");
+    assert_eq!(drawing.matches(": kill -9").count(), 2, "{drawing}");
+    // From the top: without DCR somebody connects again, with it nobody.
+    let connects: Vec<_> = lines_over_time(&drawing, "#D55E00").iter().map(|heights| extent(heights)).collect();
+    assert!(matches!(connects[..], [(top, bottom), _] if bottom - top > 20.0), "{connects:?}");
+    assert!(matches!(connects[..], [_, (top, bottom)] if bottom == top), "{connects:?}");
 }
 
-/// Whether a process runs: one that has ended and that nobody has reaped yet doesn't.
-fn is_running(pid: Pid) -> bool {
-    let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap_or_default();
-    status.lines().any(|line| line.starts_with("State:") && !line.contains('Z') && !line.contains('X'))
+/// The topmost and the lowest of some heights.
+fn extent(heights: &[f64]) -> (f64, f64) {
+    heights.iter().fold((f64::MAX, f64::MIN), |(top, bottom), height| (top.min(*height), bottom.max(*height)))
+}
+
+/// Heights of the lines of a colour that have more than two points, from the drawing's top.
+fn lines_over_time(drawing: &str, colour: &str) -> Vec<Vec<f64>> {
+    let lines = drawing.lines().filter(|line| line.starts_with("<polyline") && line.contains(colour));
+    let heights = |line: &str| {
+        let points = line.split("points=\"").nth(1).unwrap().split('"').next().unwrap();
+        let heights = points.split_whitespace().map(|point| point.split(',').nth(1).unwrap().parse().unwrap());
+        heights.collect::<Vec<f64>>()
+    };
+    lines.map(heights).filter(|heights| heights.len() > 2).collect()
+}
+
+#[test]
+fn a_drawing_that_cannot_be_written_is_told_before_anything_is_played() {
+    let output = demo(&["--plot", "/nowhere/at/all.svg"]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{errors}");
+    assert!(errors.starts_with("baton demo: --plot /nowhere/at/all.svg: ") && errors.lines().count() == 1, "{errors}");
+}
+
+#[test]
+fn flags_that_cannot_be_used_are_told() {
+    let mistakes: [(&[&str], &str); 5] = [
+        (&["--clients", "1"], "'1' for '--clients <CLIENTS>': 1 is not in 20..=5000"),
+        (&["--rate", "0"], "'0' for '--rate <RATE>': 0 is not in 1..=100000"),
+        (&["--rate", "many"], "'many' for '--rate <RATE>'"),
+        (&["--seconds", "0"], "'0' for '--seconds <SECONDS>': 0 is not in 1..=600"),
+        (&["--plot", "x.svg", "--without-dcr"], "'--plot <FILE.svg>' cannot be used with '--without-dcr'"),
+    ];
+    for (flags, words) in mistakes {
+        let output = demo(flags);
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]), "{errors}");
+        assert!(
+            errors.lines().next().is_some_and(|line| line.starts_with("error: ") && line.contains(words)),
+            "{errors}"
+        );
+    }
+}
+
+/// One that ends by itself at once.
+fn demo(flags: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_baton")).arg("demo").args(flags).output().unwrap()
+}
+
+#[test]
+fn a_process_that_dies_is_named() {
+    let mut demo = Demo::start("dies", &[]);
+    demo.until("DEPLOY origin-1");
+    let processes = children(&demo);
+    let edge = processes.iter().find(|pid| {
+        let words = fs::read_to_string(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+        words.split('\0').nth(1) == Some("edge")
+    });
+    kill_process(*edge.unwrap(), Signal::KILL).unwrap();
+    let (_, errors, status) = demo.fail();
+    assert_eq!(status.code(), Some(1));
+    let words = "baton demo: edge-1 ended in the middle of it (signal: 9 (SIGKILL)), and nobody here asked it to\n";
+    assert_eq!(errors, words);
+}
+
+#[test]
+fn on_a_terminal_a_line_is_rewritten_and_colours_are_used_unless_they_are_unwanted() {
+    for (name, plain) in [("colours", ""), ("plain", "1")] {
+        let seen = on_a_terminal(name, plain, "DEPLOY origin-1");
+        assert!(
+            seen.contains("\r\x1b[K\x1b[?7l") && seen.contains(" 40 clients connected, 0 dropped\x1b[?7h"),
+            "{seen:?}"
+        );
+        assert_eq!(seen.contains("\x1b[1m"), plain.is_empty(), "{seen:?}");
+    }
+}
+
+/// What a demo writes to a terminal until `text` shows, when it is interrupted.
+fn on_a_terminal(test: &str, plain: &str, text: &str) -> String {
+    let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    rustix::pty::grantpt(&master).unwrap();
+    rustix::pty::unlockpt(&master).unwrap();
+    let name = rustix::pty::ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+    let slave = fs::File::options().read(true).write(true).open(name).unwrap();
+    let (mut command, temporary) = prepare(test, &[]);
+    command.env("TERM", "xterm").env("NO_COLOR", plain).stdout(slave).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    // It holds the terminal too, which would outlive the demo.
+    drop(command);
+    let (mut master, mut seen, mut bytes) = (fs::File::from(master), String::new(), [0; 4_096]);
+    while !seen.contains(text) {
+        let read = master.read(&mut bytes).unwrap_or_else(|error| panic!("{error}: {seen:?}"));
+        seen.push_str(&String::from_utf8_lossy(&bytes[..read]));
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{seen:?}");
+    nobody_is_left(&temporary);
+    seen
+}
+
+#[test]
+fn an_interrupt_at_any_time_ends_every_process() {
+    for (name, moment) in [
+        ("at-once", "mqtt clients --->"),
+        ("started", "are up, a process each"),
+        ("connected", "clients are connected"),
+        ("deploying", "DEPLOY origin-1"),
+        ("crashed", "CRASH"),
+    ] {
+        let mut demo = Demo::start(name, &["--seconds", "1"]);
+        demo.until(moment);
+        assert!(name == "at-once" || children(&demo).len() >= 6, "{moment}");
+        demo.signal(Signal::INT);
+        let (_, errors, status) = demo.fail();
+        assert_eq!((status.code(), errors.as_str()), (Some(130), STOPPED), "{moment}");
+    }
 }
 
 /// Its processes, but for the shell that watches over them.
