@@ -84,7 +84,7 @@ pub(super) fn restart(path: &Path, rest: &Rest) -> Result<(), Failure> {
     }
     let seconds = 2.0 * f64::from(u32::try_from(HERD.seconds)?);
     let mark = Mark { from: seconds / 2.0, until: seconds / 2.0, label: String::new() };
-    let panel = |(kind, how, disruption): &(Kind, &str, Disruption)| {
+    let panel = |(kind, how, disruption): &(Kind, &str, &Disruption)| {
         let values = [&disruption.control, &disruption.restart].map(|window| window.deliveries.as_slice()).concat();
         let most = values.iter().copied().max().unwrap_or(1);
         let colour = if *kind == Kind::Baton { Colour::Blue } else { Colour::Orange };
