@@ -35,10 +35,10 @@ use crate::backend::{Backend, Resuming};
 const MAILBOX: usize = 4;
 /// Milliseconds for which a session that was opened and never used is kept in any case.
 const ORPHAN_AGE: Millis = 10_000;
-/// Resumes a second that one worker takes: above it, decoding alone would take the whole core.
+/// Resumes a second that a home takes: above it, decoding alone would take a whole core.
 const RESUMES_PER_SECOND: u32 = 20_000;
-/// Milliseconds that a resume above that is kept waiting; for those that would have to wait longer "busy" is less work. At most
-/// 2,000 wait. One that is told to come back does so after 200 ms or more, and is asked for by its client all that time.
+/// Milliseconds that a resume above that is kept waiting for its turn, so that 2,000 wait at most. Who would have to wait longer is
+/// told to come back, which costs its session 200 ms or more.
 const HELD: Millis = 100;
 /// A full home has to be able to take all of its sessions back in so small a part of the grace time: the rest is for
 /// noticing, and for trying again.

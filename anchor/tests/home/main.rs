@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    future::{pending, poll_fn},
     io,
     net::{Ipv4Addr, SocketAddr},
     pin::Pin,
@@ -12,19 +13,27 @@ use std::{
 };
 
 use baton_anchor::{Backend, Home, NotDialed, Opening, Setup, serve::serve};
-use baton_link::{Worker, budget::Budget};
+use baton_link::{
+    Trunk, Worker,
+    budget::Budget,
+    tunnel::{Answer, Attempt},
+};
 use baton_process::{
     clock::Clock,
     log::UserShow,
     metrics::Metrics,
     net::{Listen, Stream},
 };
-use baton_protocol::{id::NodeName, session::Terms};
+use baton_protocol::{
+    attach::{Attach, Resume, Word},
+    id::{Epoch, NodeName, SessionKey},
+    session::Terms,
+};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
+    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex},
     runtime::{Builder, LocalOptions},
     task::{spawn_local, yield_now},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 /// Turns of the runtime that are more than enough for everything that needs no time to pass.
@@ -70,6 +79,47 @@ impl Stream for Mute {
     fn reset(self) {}
 }
 
+/// One end of a connection.
+struct Pipe(DuplexStream);
+
+impl Stream for Pipe {
+    fn reset(self) {}
+}
+
+impl AsyncRead for Pipe {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Pipe {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// One connection, and no other.
+struct One(Option<Pipe>);
+
+impl Listen for One {
+    type Stream = Pipe;
+
+    async fn accept(&mut self) -> io::Result<(Pipe, SocketAddr)> {
+        match self.0.take() {
+            Some(pipe) => Ok((pipe, (Ipv4Addr::LOCALHOST, 1).into())),
+            None => pending().await,
+        }
+    }
+}
+
 /// As many of them as are accepted.
 struct Crowd(Rc<Cell<usize>>);
 
@@ -113,5 +163,37 @@ fn connections_are_bounded_and_silent_ones_make_room() {
         sleep(Duration::from_secs(6)).await;
         settle().await;
         assert_eq!(accepted.get(), 2 * 4_096);
+    });
+}
+
+/// A resume of a session that isn't there.
+fn resume(trunk: &Trunk, epoch: u64) -> Attempt {
+    let (home, epoch) = (NodeName::new("home-1").expect("a name"), Epoch(epoch));
+    let attach = Attach::Resume(Resume { home, key: SessionKey::from_bytes([7; 32]), epoch, recv: 0 });
+    Attempt::send(trunk, epoch, &attach, "home").expect("the trunk is up")
+}
+
+#[test]
+fn resumes_that_come_all_at_once_have_their_turns() {
+    let runtime = Builder::new_current_thread().enable_all().start_paused(true).build_local(LocalOptions::default());
+    runtime.expect("a runtime").block_on(async {
+        let (ours, theirs) = duplex(1 << 20);
+        spawn_local(serve(home(), One(Some(Pipe(theirs)))));
+        let worker = Worker::start(Clock::start(), Budget::new(1 << 20, "test", &Metrics::new("test")));
+        let trunk = Trunk::connect(ours, &worker).await.expect("it takes trunks").trunk;
+        let began = Instant::now();
+        let attempts: Vec<_> = (0..3_000).map(|n| resume(&trunk, 2 + n)).collect();
+        let mut answers = Vec::new();
+        for mut attempt in attempts {
+            let Answer::Refused(refused) = poll_fn(|cx| attempt.poll_answer(cx)).await else {
+                panic!("there is no such session");
+            };
+            answers.push((refused.word, began.elapsed().as_millis()));
+        }
+        // 20 ms' worth at once, those whose turn comes within 100 ms then, and the others not now.
+        assert_eq!((answers[0], answers[399]), ((Some(Word::Gone), 0), (Some(Word::Gone), 0)));
+        assert!(answers[400..2_400].iter().all(|(word, _)| *word == Some(Word::Gone)), "{answers:?}");
+        assert!((1..=2).contains(&answers[400].1) && (100..=101).contains(&answers[2_399].1), "{answers:?}");
+        assert!(answers[2_400..].iter().all(|(word, _)| *word == Some(Word::Busy)), "{answers:?}");
     });
 }

@@ -1,7 +1,6 @@
 //! A sidecar between an origin and a broker that the tests play, over real sockets.
 
 mod drain;
-mod herd;
 mod support;
 mod ways;
 mod well;
