@@ -226,13 +226,16 @@ impl Reader {
     /// # Errors
     /// Every mistake found, and every key that nobody asked for.
     pub fn finish(mut self) -> Result<(), Report> {
+        let mut unknown = 0;
         for (path, leaf) in self.values.iter() {
             let of_others = self.is_of_others(path);
             // A file may be for others as well; what was given to this process can't be meant for them.
             if self.asked.contains(path) || of_others && !leaf.place.is_of_this_process() {
                 continue;
             }
-            let meant = self.meant(path).map(|key| format!(" (did you mean {key}?)"));
+            unknown += 1;
+            let meant = (unknown <= EXPLAINED).then(|| self.meant(path)).flatten();
+            let meant = meant.map(|key| format!(" (did you mean {key}?)"));
             let got = if of_others {
                 "a key of another role".into()
             } else {
@@ -335,6 +338,8 @@ impl Reader {
     }
 }
 
+/// Unknown keys for which one is looked for that may have been meant, in a file that may have a hundred thousand.
+const EXPLAINED: usize = 100;
 const ADDRESS: &str = "an address (host:port)";
 const URL: &str = "tcp://host:port or unix:///path";
 const LISTEN: &str = "an address to listen on (ip:port)";

@@ -1,9 +1,9 @@
 //! What is wrong with a configuration, all of it at once.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 /// Where a value was given.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
     /// A line of the file.
     File {
@@ -47,7 +47,7 @@ impl fmt::Display for Place {
 }
 
 /// One mistake.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mistake {
     /// Where the value stands.
     pub place: Place,
@@ -85,12 +85,9 @@ impl Report {
 
     /// What several reports say, once, with the files in the order of the reports; none where they say nothing.
     pub fn join(reports: impl IntoIterator<Item = Self>) -> Option<Self> {
-        let mut mistakes: Vec<Mistake> = Vec::new();
-        for mistake in reports.into_iter().flat_map(|report| report.mistakes) {
-            if !mistakes.contains(&mistake) {
-                mistakes.push(mistake);
-            }
-        }
+        let mut mistakes: Vec<_> = reports.into_iter().flat_map(|report| report.mistakes).collect();
+        let mut said = HashSet::new();
+        mistakes.retain(|mistake| said.insert(mistake.clone()));
         mistakes.sort_by_key(|mistake| match mistake.place {
             Place::Set | Place::Flag(_) | Place::Config => 0,
             Place::Variable(_) => 1,
