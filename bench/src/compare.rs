@@ -14,12 +14,12 @@ mod page;
 mod plot;
 mod rest;
 
-use std::path::PathBuf;
+use std::{cell::Cell, error::Error, fs, path::PathBuf};
 
 use clap::Args;
 
 use self::{loads::Loads, rest::Rest};
-use super::{Figures, machine, stack::Kind};
+use super::{Figures, figure::Figure, machine, stack::Kind};
 
 #[derive(Args, Debug)]
 pub struct Options {
@@ -69,11 +69,10 @@ fn stack_name(text: &str) -> Result<String, String> {
 /// A directory that can be written to: found out before an hour of measurements, not after it.
 fn directory(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
-    match path.metadata() {
-        Ok(found) if found.is_dir() && !found.permissions().readonly() => Ok(path),
-        Ok(_) => Err("expected a directory to write to".to_owned()),
-        Err(error) => Err(format!("expected a directory to write to: {error}")),
-    }
+    let trial = path.join(".baton-bench");
+    let tried = fs::write(&trial, "").and_then(|()| fs::remove_file(&trial));
+    tried.map_err(|error| format!("expected a directory to write to: {error}"))?;
+    Ok(path)
 }
 
 impl Options {
@@ -88,15 +87,40 @@ impl Options {
     }
 }
 
+/// Turns of Baton that failed, or in which anybody suffered: they count whether or not the turn itself does, or running it again
+/// would hide them.
+#[derive(Debug, Default)]
+struct Wrongs(Cell<u32>);
+
+impl Wrongs {
+    /// What came of a try to play a turn, as it came.
+    fn note<T>(&self, kind: Kind, tried: Tried<T>, suffered: impl Fn(&T) -> bool) -> Tried<T> {
+        let wrong = tried.as_ref().map_or(true, |(result, _)| suffered(result));
+        if kind == Kind::Baton && wrong {
+            self.0.set(self.0.get() + 1);
+        }
+        tried
+    }
+}
+
+/// A result, and what speaks against it.
+type Tried<T> = Result<(T, Vec<String>), Box<dyn Error>>;
+
 pub(super) fn run(options: &Options) -> Figures {
     let (stacks, left_out) = stacks(options);
     let began = machine::lines();
-    let loads = Loads::play(&stacks, options);
-    let rest = if options.load.is_empty() { Rest::play(&stacks, options)? } else { Rest::default() };
-    let figures = gates::judge(&stacks, options, &loads, &rest);
+    let wrongs = Wrongs::default();
+    let loads = Loads::play(&stacks, options, &wrongs);
+    let rest = if options.load.is_empty() { Rest::play(&stacks, options, &wrongs) } else { Rest::default() };
+    let mut figures = gates::judge(&stacks, options, &loads, &rest);
+    let name = "turns of Baton, counted or not, that failed or made anybody suffer";
+    figures.push(Figure::none(name, f64::from(wrongs.0.get())));
     if let Some(directory) = &options.write {
         let head = page::Head { stacks: &stacks, left_out: &left_out, began: &began, options };
-        page::write(directory, &head, (&loads, &rest), &figures)?;
+        if let Err(error) = page::write(directory, &head, (&loads, &rest), &figures) {
+            eprintln!("baton bench: {}: {error}", directory.display());
+            figures.push(Figure::none("pages that couldn't be written", 1.0));
+        }
     }
     Ok(figures)
 }

@@ -90,12 +90,17 @@ pub(super) fn run(options: &Options) -> Figures {
     println!(
         "sessions  trunks  workers   edge  origin  sidecar            edge  origin  sidecar     p99, ms  drained         killed"
     );
-    let mut points = Vec::new();
+    let (mut points, mut wrongs) = (Vec::new(), 0);
     for &workers in &options.workers {
         for &trunks in &options.trunks {
             for &sessions in &options.sessions {
                 let size = Size { sessions, trunks, workers };
-                let turn = || play(size, options).map(|point| (point.clone(), point.turn.faults));
+                let turn = || {
+                    let point = play(size, options);
+                    // Whether or not the run counts: running it again must not hide what went wrong.
+                    wrongs += usize::from(point.as_ref().map_or(true, |point| point.suffered));
+                    point.map(|point| (point.clone(), point.turn.faults))
+                };
                 let point = valid(&format!("{sessions} sessions, {trunks} trunks, {workers} workers"), turn);
                 point.iter().for_each(|point| row(size, point));
                 points.push(point);
@@ -105,7 +110,7 @@ pub(super) fn run(options: &Options) -> Figures {
     let valid = || points.iter().flatten();
     let longest = |at: usize| valid().filter_map(|point| point.moves[at]).map(|one| one.seconds).reduce(f64::max);
     let mut figures = vec![
-        number("scale: sizes at which a client or a message suffered", valid().filter(|point| point.suffered).count()),
+        number("scale: runs, valid or not, that failed or made a client suffer", wrongs),
         number("scale: sizes that had no valid run", points.len() - valid().count()),
     ];
     let names =

@@ -125,11 +125,10 @@ impl Judge<'_> {
             let ratio = self.ours(CALM, p50) / self.loads.best(CALM, to.among(), p50, f64::min);
             self.at_most((CALM, to), what, ratio, most);
         }
-        if !RATES.iter().any(|rate| self.options.wants(rate)) {
-            return;
-        }
-        let rate = highest_rate(self.loads).unwrap_or(RATES[0]);
-        let ours = self.ours(rate, p99);
+        let calm = highest_rate(self.stacks, self.loads);
+        let lowest = RATES.into_iter().find(|rate| self.options.wants(rate));
+        let Some(rate) = calm.or(lowest) else { return };
+        let ours = if calm.is_some() { self.ours(rate, p99) } else { f64::NAN };
         let tcp = self.loads.kinds(rate).into_iter().filter(|kind| is_tcp(*kind));
         let tcp = Middle::of(tcp.map(|kind| self.loads.middle(rate, kind, p99).median)).median;
         let envoy = self.loads.best(rate, is_envoy, p99, f64::min);
@@ -139,11 +138,11 @@ impl Judge<'_> {
 }
 
 /// The highest rate that keeps no program of any stack too busy, and at which every stack has a valid turn.
-pub(super) fn highest_rate(loads: &Loads) -> Option<&'static str> {
+pub(super) fn highest_rate(stacks: &[Kind], loads: &Loads) -> Option<&'static str> {
     RATES.into_iter().rev().find(|rate| {
         let kinds = loads.kinds(rate);
         let calm = |kind: &Kind| loads.middle(rate, *kind, Turn::busiest).median < BUSY;
-        kinds.contains(&Kind::Baton) && kinds.len() >= loads.kinds(MANY).len() && kinds.iter().all(calm)
+        kinds.len() == stacks.len() && kinds.iter().all(calm)
     })
 }
 

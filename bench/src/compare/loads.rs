@@ -4,7 +4,7 @@ use std::error::Error;
 
 use baton_drill::{load::Tempo, mqtt::Qos};
 
-use super::{Middle, Options};
+use super::{Middle, Options, Wrongs};
 use crate::{
     measure::{Cell, Turn, count, measure, plan, valid},
     stack::{Kind, Stack},
@@ -50,7 +50,7 @@ pub(super) struct Loads {
 }
 
 impl Loads {
-    pub(super) fn play(stacks: &[Kind], options: &Options) -> Self {
+    pub(super) fn play(stacks: &[Kind], options: &Options, wrongs: &Wrongs) -> Self {
         let mut loads = Self::default();
         for (name, pairs, qos, tempo) in ALL.into_iter().filter(|(name, ..)| options.wants(name)) {
             if RATES.contains(&name) && loads.too_much.is_some() {
@@ -59,21 +59,22 @@ impl Loads {
             let cell = Cell { pairs, qos, payload: 64, tempo, seconds: options.seconds };
             println!("\n{name:38}  us of processor time per message       latency, us");
             println!("round  stack            messages/s    hops  each hop             broker     p50      p99  load");
-            loads.rounds(name, &cell, stacks, options.rounds);
+            loads.rounds((name, &cell), stacks, options.rounds, wrongs);
         }
         loads
     }
 
     /// All rounds of a load; fewer if it is a rate that is too much.
-    fn rounds(&mut self, load: &'static str, cell: &Cell, stacks: &[Kind], rounds: u32) {
+    fn rounds(&mut self, (load, cell): (&'static str, &Cell), stacks: &[Kind], rounds: u32, wrongs: &Wrongs) {
         for round in 1..=rounds {
             for kind in stacks {
-                let played = valid(&kind.to_string(), || {
+                let play = || {
                     let turn = turn(*kind, cell)?;
                     // The broker alone is there to be seen, and as fast as the load.
                     let doubts = if *kind == Kind::Direct { turn.faults.clone() } else { turn.doubts() };
                     Ok((turn, doubts))
-                });
+                };
+                let played = valid(&kind.to_string(), || wrongs.note(*kind, play(), |turn| turn.suffered));
                 match played {
                     Some(turn) => {
                         row(round, *kind, &turn);

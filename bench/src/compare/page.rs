@@ -44,7 +44,7 @@ pub(super) fn write(
         writeln!(page, "\n![Processor time per message of each program, 1000:1]({COST})")?;
     }
     for load in loads.names() {
-        table(&mut page, loads, load)?;
+        table(&mut page, what.stacks, loads, load)?;
     }
     if let Some((load, kind)) = loads.too_much {
         writeln!(
@@ -53,7 +53,7 @@ pub(super) fn write(
         )?;
     }
     better(&mut page, loads, rest)?;
-    if !rest.memory.is_empty() {
+    if what.options.load.is_empty() {
         memory(&mut page, rest)?;
         restarts(&mut page, rest)?;
         plot::restart(&directory.join(RESTART), rest)?;
@@ -84,7 +84,7 @@ clients. Baton is an edge, an origin and a sidecar; HAProxy, nginx (stream) and 
 hops, Envoy two hops with HTTP/2 CONNECT between them; x1 and x2 are threads of each hop. Everything is on one machine, on
 loopback, in fresh processes for each turn. Stacks take turns, {rounds} rounds of {seconds} s each; memory and restarts of the others
 have {slow_rounds}. Figures are medians, with the least and the most in brackets. A turn that failed or lost a message, in
-which the clients themselves were what was slow, or in which the host took over 5 % of the processors, was run again, three times
+which the clients themselves were what was slow, or in which the host took over 5 % of the processors, was run again, twice
 at most; in those under load that count it took {steal:.1} % at most.
 
 A load is called by its pairs of publisher and subscriber, its quality of service, and its messages a second; without those,
@@ -109,15 +109,18 @@ fn held_to(page: &mut String, figures: &[Figure]) {
 }
 
 fn range(middle: Middle, digits: usize) -> String {
+    if middle.median.is_nan() {
+        return "unknown".to_owned();
+    }
     if middle.least >= middle.most {
         return format!("{:.digits$}", middle.median);
     }
     format!("{:.digits$} ({:.digits$}-{:.digits$})", middle.median, middle.least, middle.most)
 }
 
-fn table(page: &mut String, loads: &Loads, load: &'static str) -> std::fmt::Result {
+fn table(page: &mut String, stacks: &[Kind], loads: &Loads, load: &'static str) -> std::fmt::Result {
     writeln!(page, "\n## {load}")?;
-    if gates::highest_rate(loads) == Some(load) {
+    if gates::highest_rate(stacks, loads) == Some(load) {
         writeln!(page, "The highest rate at which no program of any stack took 70 % of a processor.\n")?;
     }
     writeln!(
@@ -153,7 +156,9 @@ fn better(page: &mut String, loads: &Loads, rest: &Rest) -> std::fmt::Result {
     let mut say = |what: String, ours: f64, theirs: &dyn Fn(Kind) -> f64| {
         let others = super::ALL.into_iter().filter(|kind| !matches!(kind, Kind::Direct | Kind::Baton));
         let names: Vec<_> = others.filter(|kind| theirs(*kind) < ours).map(|kind| kind.to_string()).collect();
-        if !names.is_empty() {
+        if ours.is_nan() {
+            said.push(format!("- {what}: unknown, for Baton had no valid turn"));
+        } else if !names.is_empty() {
             said.push(format!("- {what}: {}", names.join(", ")));
         }
     };
@@ -195,7 +200,7 @@ both ways. Clients that connect and subscribe, 64 at a time, {CLIENTS} in all.\n
     for kind in super::ALL {
         let each: Vec<_> = (0..kind.hops()).map(|hop| range(rest.memory_of(kind, hop), 2)).collect();
         let connects = rest.connects_of(kind);
-        if !connects.median.is_nan() {
+        if !connects.median.is_nan() || !rest.memory_of(kind, 0).median.is_nan() {
             writeln!(page, "| {kind} | {} | {} |", each.join(" + "), range(connects, 0))?;
         }
     }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     chart::{Chart, Colour, FONT, Failure, Line, Mark, Panel, WIDTH, failed},
-    measure::Turn,
+    measure::{Turn, count},
     restart::Disruption,
     stack::Kind,
 };
@@ -83,15 +83,15 @@ pub(super) fn restart(path: &Path, rest: &Rest) -> Result<(), Failure> {
         }
     }
     let seconds = 2.0 * f64::from(u32::try_from(HERD.seconds)?);
-    let mark = Mark { from: seconds / 2.0, until: seconds / 2.0, label: String::new() };
     let panel = |(kind, how, disruption): &(Kind, &str, &Disruption)| {
         let values = [&disruption.control, &disruption.restart].map(|window| window.deliveries.as_slice()).concat();
         let most = values.iter().copied().max().unwrap_or(1);
+        let at = count(u64::try_from(disruption.control.deliveries.len()).unwrap_or(0)) / 10.0;
         let colour = if *kind == Kind::Baton { Colour::Blue } else { Colour::Orange };
         Panel {
             caption: format!("{kind}, {how}: {} dropped", disruption.verdict.dropped()),
             lines: vec![Line { colour, values }],
-            marks: vec![mark.clone()],
+            marks: vec![Mark { from: at, until: at, label: String::new() }],
             top: most + most / 10 + 1,
         }
     };

@@ -1,8 +1,6 @@
 //! What isn't a load: memory of idle sessions, connecting, and one restart of the hop in the middle.
 
-use std::error::Error;
-
-use super::{Middle, Options};
+use super::{Middle, Options, Tried, Wrongs};
 use crate::{
     connect::rush,
     idle::{Crowd, slopes},
@@ -31,7 +29,7 @@ pub(super) struct Rest {
 }
 
 impl Rest {
-    pub(super) fn play(stacks: &[Kind], options: &Options) -> Result<Self, Box<dyn Error>> {
+    pub(super) fn play(stacks: &[Kind], options: &Options, wrongs: &Wrongs) -> Self {
         let mut rest = Self::default();
         // What Baton is held to needs as many rounds as loads do; the others are shown beside it.
         let hops = |round: u32| {
@@ -45,13 +43,13 @@ impl Rest {
         println!("\nround  stack            memory, kB per idle session, of each hop");
         for round in 1..=options.rounds.max(options.slow_rounds) {
             for kind in hops(round) {
-                rest.memory.extend(memory(round, kind).map(|memory| (kind, memory)));
+                rest.memory.extend(memory(round, kind, wrongs).map(|memory| (kind, memory)));
             }
         }
         println!("\nround  stack            clients/s");
         for round in 1..=options.rounds {
             for kind in stacks {
-                rest.connects.extend(connects(round, *kind).map(|speed| (*kind, speed)));
+                rest.connects.extend(connects(round, *kind, wrongs).map(|speed| (*kind, speed)));
             }
         }
         println!(
@@ -59,12 +57,13 @@ impl Rest {
         );
         for round in 1..=options.rounds.max(options.slow_rounds) {
             for kind in hops(round) {
-                let restarts = restarts(round, kind).into_iter().map(|(how, disruption)| (kind, how, disruption));
+                let restarts =
+                    restarts(round, kind, wrongs).into_iter().map(|(how, disruption)| (kind, how, disruption));
                 rest.restarts.extend(restarts);
             }
         }
-        rest.held = Some(hold()?);
-        Ok(rest)
+        rest.held = valid("one edge", || wrongs.note(Kind::Baton, hold(), |_| false));
+        rest
     }
 
     pub(super) fn memory_of(&self, kind: Kind, hop: usize) -> Middle {
@@ -97,43 +96,45 @@ impl Rest {
     }
 }
 
-fn memory(round: u32, kind: Kind) -> Option<Vec<f64>> {
-    let memory = valid(&kind.to_string(), || {
+fn memory(round: u32, kind: Kind, wrongs: &Wrongs) -> Option<Vec<f64>> {
+    let play = || {
         let (theft, stack) = (Theft::watch()?, Stack::start(kind)?);
         let memory = slopes(&[stack.address], CROWD, &stack.hops)?.parts;
         Ok((memory, theft.faults()?))
-    })?;
+    };
+    let memory = valid(&kind.to_string(), || wrongs.note(kind, play(), |_| false))?;
     let each: Vec<_> = memory.iter().map(|slope| format!("{slope:.2}")).collect();
     println!("{round:5}  {kind:15}  {}", each.join(" + "));
     Some(memory)
 }
 
-fn connects(round: u32, kind: Kind) -> Option<f64> {
-    let speed = valid(&kind.to_string(), || {
+fn connects(round: u32, kind: Kind, wrongs: &Wrongs) -> Option<f64> {
+    let play = || {
         let (theft, stack) = (Theft::watch()?, Stack::start_with(kind, unpaced()?)?);
         let rush = rush(&[stack.address], CLIENTS, &[])?;
         Ok((f64::from(CLIENTS) / rush.seconds, theft.faults()?))
-    })?;
+    };
+    let speed = valid(&kind.to_string(), || wrongs.note(kind, play(), |_| false))?;
     println!("{round:5}  {kind:15}  {speed:9.0}");
     Some(speed)
 }
 
 /// Lets one edge hold many sessions: that it does is what `slopes` waits for. How many those were.
-fn hold() -> Result<u32, Box<dyn Error>> {
+fn hold() -> Tried<u32> {
     let stack = Stack::start(Kind::Baton)?;
     slopes(&[stack.address], HELD, &stack.hops)?;
     println!("\nBaton held {} sessions in one edge, one origin, one sidecar", HELD.many);
-    Ok(HELD.many)
+    Ok((HELD.many, Vec::new()))
 }
 
 /// One restart of the hop in the middle, in the best way that there is; ours in two.
-fn restarts(round: u32, kind: Kind) -> Vec<(&'static str, Disruption)> {
+fn restarts(round: u32, kind: Kind, wrongs: &Wrongs) -> Vec<(&'static str, Disruption)> {
     let ways: &[Way] = match kind {
         Kind::Baton => &[("drain", Some(How::Drain)), ("SIGKILL", Some(How::Kill))],
         _ => &[(kind.reload(), None)],
     };
-    let play = |(name, how): &Way| {
-        let disruption = valid(&kind.to_string(), || {
+    let one = |(name, how): &Way| {
+        let play = || {
             let theft = Theft::watch()?;
             let mut stack = if how.is_some() { restart::tier()? } else { Stack::start(kind)? };
             let (address, parts) = (stack.address, stack.hops.clone());
@@ -142,11 +143,13 @@ fn restarts(round: u32, kind: Kind) -> Vec<(&'static str, Disruption)> {
                 None => stack.reload(),
             };
             Ok((disrupt(&[address], HERD, &parts, restart)?, theft.faults()?))
-        })?;
+        };
+        let suffered = |disruption: &Disruption| disruption.suffered() > 0.0;
+        let disruption = valid(&kind.to_string(), || wrongs.note(kind, play(), suffered))?;
         row(round, kind, name, &disruption);
         Some((*name, disruption))
     };
-    ways.iter().filter_map(play).collect()
+    ways.iter().filter_map(one).collect()
 }
 
 /// What it is called, and how an origin of ours ends.
