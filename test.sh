@@ -64,6 +64,7 @@ mosquitto_sub mosquitto-clients
 haproxy haproxy
 rabbitmq-server rabbitmq-server
 ip iproute2
+systemd-analyze systemd
 python3 python3
 valgrind valgrind
 node nodejs
@@ -131,8 +132,8 @@ instructions() {
     [ -z "$reason" ] || skip instructions "$reason"
 }
 
-# As deploy/Dockerfile links it, but for the flag: here it is for the program's own crate alone, so that the release build of the
-# step before does for all others.
+# As deploy/Dockerfile links it. The flag is for the program's own crate alone, so the release build of the step before does for
+# all others.
 linked_statically() {
     local status=0
     cargo rustc --release --locked --quiet --bin baton -- -C target-feature=+crt-static || return 1
