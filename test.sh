@@ -65,6 +65,7 @@ haproxy haproxy
 rabbitmq-server rabbitmq-server
 ip iproute2
 systemd-analyze systemd
+chromium chromium
 python3 python3
 valgrind valgrind
 node nodejs

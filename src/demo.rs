@@ -9,6 +9,7 @@
 //! | [`verdict`] | what has to come of it |
 //! | [`console`], [`live`] | lines for people; the one that is rewritten |
 //! | [`plot`] | the drawing of both arms |
+//! | [`page`] | the tier as a page with buttons, for `--page` |
 //! | [`keep`] | what goes on afterwards, for `--keep` |
 //! | [`interrupt`] | Ctrl-C |
 
@@ -19,11 +20,12 @@ mod console;
 mod interrupt;
 mod keep;
 mod live;
+mod page;
 mod plot;
 mod story;
 mod verdict;
 
-use std::{error::Error, path::PathBuf, process::ExitCode, time::Duration};
+use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use baton_drill::{
     load::{Plan, Tempo},
@@ -31,7 +33,7 @@ use baton_drill::{
 };
 use clap::{Args, ValueEnum};
 
-use self::{arm::Arm, console::Console, interrupt::Interrupt, verdict::Contrast};
+use self::{arm::Arm, console::Console, interrupt::Interrupt, page::Page, verdict::Contrast};
 use baton_bench::machine;
 
 /// Why there is no verdict.
@@ -70,6 +72,16 @@ pub(crate) struct Options {
     /// Leave everything running afterwards, with commands to paste, until Ctrl-C
     #[arg(long)]
     keep: bool,
+    /// Show it on a page for browsers on this machine, with buttons that deploy and kill origins afterwards; implies --keep
+    /// [default port: any]
+    #[arg(long, value_name = "IP:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:0", value_parser = loopback)]
+    page: Option<SocketAddr>,
+}
+
+/// Whoever reaches the page can end processes.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback());
+    address.ok_or_else(|| "expected IP:PORT on loopback, such as 127.0.0.1:8080".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -134,12 +146,14 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 fn play(options: &Options) -> Result<bool, Failure> {
     options.plot.as_deref().map_or(Ok(()), plot::try_out)?;
     machine::raise_open_files()?;
-    let console = Console::start();
+    let cannot = |address, error| format!("--page: can't listen on {address}: {error}; choose another port");
+    let page = options.page.map(|address| Page::serve(address).map_err(|error| cannot(address, error))).transpose()?;
+    let console = Console::start(page);
     let interrupt = Interrupt::watch()?;
     introduce(options, &console)?;
     let arm = |dcr| Arm { options, console: &console, interrupt: &interrupt, dcr };
     let (mut tier, good) = if options.plot.is_some() { both(&arm)? } else { one(&arm(!options.without_dcr))? };
-    if options.keep {
+    if options.keep || options.page.is_some() {
         // From here on Ctrl-C is the way to end, with what was found out so far.
         interrupt.ends_with(!good);
         keep::go_on(options, &console, &interrupt, &mut tier)?;
@@ -180,6 +194,9 @@ fn introduce(options: &Options, console: &Console) -> Result<(), Failure> {
     let words = options.broker.words();
     console.say(&format!("mqtt clients ---> 2 edges ===> 3 origins ===> {words}  (all on this machine)"))?;
     console.say("Each origin is deployed in turn, then one is killed. Every message is numbered.")?;
+    if let Some(page) = console.page() {
+        console.say(&format!("To look at, and then to try: {}", page.url()))?;
+    }
     // An odd one has no partner.
     let publishers = u64::from(options.clients - options.clients % 2);
     let every = console::span(publishers * 1_000_000 / u64::from(options.rate()));

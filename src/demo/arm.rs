@@ -12,7 +12,7 @@ use super::{
     CUT_OFF, EDGES, Failure, ORIGINS, Options, WhichBroker, bridge,
     console::Console,
     interrupt::Interrupt,
-    live,
+    live, page,
     story::{Story, Told},
     verdict::Verdict,
 };
@@ -43,6 +43,7 @@ impl Arm<'_> {
         self.introduce()?;
         let mut tier = self.tier()?;
         let load = Load::start(self.options.plan("demo", &tier, !self.dcr))?;
+        let nodes = page::shown(&tier);
         let quiet = Duration::from_secs(self.options.seconds);
         let story = Story {
             console: self.console,
@@ -52,7 +53,7 @@ impl Arm<'_> {
             dcr: self.dcr,
             quiet,
         };
-        let told = live::beside(self.console, &load, || story.tell())?;
+        let told = live::beside(self.console, nodes, &load, || story.tell())?;
         let played = self.judge(load, told)?;
         self.tell(&played.verdict)?;
         Ok((tier, played))

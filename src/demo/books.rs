@@ -59,6 +59,6 @@ pub(super) fn tunnels(tier: &Tier, origin: &str) -> Result<u64, Error> {
 
 /// Metrics are floating-point; counts are far below 2^53.
 #[expect(clippy::cast_possible_truncation, reason = "a float saturates when it is cast")]
-fn whole(value: f64) -> u64 {
+pub(super) fn whole(value: f64) -> u64 {
     value as u64
 }

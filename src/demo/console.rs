@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal, Write};
 
 use baton_drill::pause::Watch;
 
+use super::page::Page;
+
 /// Columns of a line.
 const WIDTH: usize = 100;
 
@@ -18,6 +20,7 @@ pub(super) struct Console {
     watch: Watch,
     terminal: bool,
     colours: bool,
+    page: Option<Page>,
 }
 
 #[derive(Clone, Copy)]
@@ -28,11 +31,15 @@ enum Colour {
 }
 
 impl Console {
-    /// Time counts from now.
-    pub(super) fn start() -> Self {
+    /// Time counts from now. What is said is on the page too, if there is one.
+    pub(super) fn start(page: Option<Page>) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let terminal = io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|kind| kind != "dumb");
-        Self { watch: Watch::start(), terminal, colours: terminal && !plain }
+        Self { watch: Watch::start(), terminal, colours: terminal && !plain, page }
+    }
+
+    pub(super) fn page(&self) -> Option<&Page> {
+        self.page.as_ref()
     }
 
     /// Whether somebody sees a line that is rewritten.
@@ -97,6 +104,9 @@ impl Console {
             match colour.filter(|_| self.colours) {
                 Some(colour) => writeln!(out, "\x1b[{}m{line}\x1b[0m", colour.code())?,
                 None => writeln!(out, "{line}")?,
+            }
+            if let Some(page) = &self.page {
+                page.note(&line);
             }
         }
         out.flush()

@@ -5,10 +5,17 @@ use std::{io, time::Duration};
 use baton_drill::{
     load::Load,
     pause::pause,
-    tier::{Error, Role, Tier},
+    tier::{Error, Role, Signal, Tier},
 };
 
-use super::{Failure, Options, books::Books, console::Console, interrupt::Interrupt, live};
+use super::{
+    Failure, Options,
+    books::Books,
+    console::Console,
+    interrupt::Interrupt,
+    live,
+    page::{self, Page, Wish},
+};
 
 /// Time between two looks at the processes.
 const LOOK: Duration = Duration::from_millis(250);
@@ -28,7 +35,11 @@ pub(super) fn go_on(
     load.ready(PATIENCE)?;
     load.publish();
     show(console, tier)?;
-    live::beside(console, &load, || watch(console, interrupt, tier, &load))
+    if let Some(page) = console.page() {
+        page.set_free();
+    }
+    let nodes = page::shown(tier);
+    live::beside(console, nodes, &load, || watch(console, interrupt, tier, &load))
 }
 
 fn watch(console: &Console, interrupt: &Interrupt, tier: &mut Tier, load: &Load) -> Result<(), Failure> {
@@ -38,6 +49,7 @@ fn watch(console: &Console, interrupt: &Interrupt, tier: &mut Tier, load: &Load)
     let mut last = told;
     loop {
         pause(LOOK);
+        fulfil(console, tier)?;
         revive(console, interrupt, tier)?;
         // Whoever doesn't answer has just been ended; the next look shows it.
         let Ok(now) = look(tier) else { continue };
@@ -48,6 +60,22 @@ fn watch(console: &Console, interrupt: &Interrupt, tier: &mut Tier, load: &Load)
         }
         last = now;
     }
+}
+
+/// Does what somebody asked for on the page.
+fn fulfil(console: &Console, tier: &Tier) -> io::Result<()> {
+    while let Some(wish) = console.page().and_then(Page::wish) {
+        let (origin, signal, word) = match &wish {
+            Wish::Drain(origin) => (origin, Signal::TERM, "DEPLOY"),
+            Wish::Kill(origin) => (origin, Signal::KILL, "CRASH"),
+        };
+        console.step(&format!("{word} {origin}, by the page"))?;
+        // One that has just ended can't be ended.
+        if let Err(error) = tier.signal(origin, signal) {
+            console.seen(&error.to_string())?;
+        }
+    }
+    Ok(())
 }
 
 /// What a look shows.

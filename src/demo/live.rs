@@ -9,15 +9,22 @@ use std::{
 
 use baton_drill::load::{Load, Progress};
 
-use super::console::{Console, grouped};
+use super::{
+    console::{Console, grouped},
+    page::Shown,
+};
 
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(250);
 /// Looks back to the one since which messages are counted: a second, so that the number is calm.
 const BACK: usize = 4;
 
-/// Plays `scene`, and tells meanwhile how `load` stands.
-pub(super) fn beside<R>(console: &Console, load: &Load, scene: impl FnOnce() -> R) -> R {
+/// Plays `scene`, and tells meanwhile how `load` stands; with these processes where there is a page.
+pub(super) fn beside<R>(console: &Console, nodes: Vec<Shown>, load: &Load, scene: impl FnOnce() -> R) -> R {
+    let scene = || match console.page() {
+        Some(page) => page.beside(nodes, load, scene),
+        None => scene(),
+    };
     if !console.is_live() {
         return scene();
     }

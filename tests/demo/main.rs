@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
 
+#[path = "../support/skip.rs"]
+mod skip;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
     thread,
@@ -14,12 +17,14 @@ use std::{
 
 use baton_drill::{
     load::{Load, Plan},
-    tier::{Broker, Error, Layout, Tier},
+    tier::{Broker, Error, Layout, Tier, http::request_with},
 };
 use rustix::{
     process::{Pid, Signal, kill_process},
     pty::OpenptFlags,
 };
+
+use self::skip::skip;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Looks at processes that are to end, and the time between two.
@@ -157,10 +162,7 @@ fn has_mosquitto() -> bool {
         Err(error @ Error::NotInstalled(_)) => error,
         tier => return tier.map(|_| true).unwrap(),
     };
-    let line = format!("{}: {error}", thread::current().name().unwrap());
-    eprintln!("skipped: {line}");
-    let skips = std::env::var_os("BATON_SKIPS").map(|file| fs::File::options().create(true).append(true).open(file));
-    skips.into_iter().for_each(|file| writeln!(file.unwrap(), "{line}").unwrap());
+    skip(&error.to_string());
     false
 }
 
@@ -362,6 +364,84 @@ fn children(demo: &Demo) -> Vec<Pid> {
         name.trim() == "baton"
     })
     .collect()
+}
+
+#[test]
+fn the_page_shows_the_tier_and_its_buttons_end_origins() {
+    let mut demo = Demo::start("page", &["--seconds", "1", "--page"]);
+    let line = demo.until("To look at").pop().unwrap();
+    let address = line.split("http://").nth(1).unwrap().trim_end_matches('/').parse().unwrap();
+    let ask = |method: &str, path: &str, body: &str| request_with(address, method, path, body, PATIENCE).unwrap();
+    let page = ask("GET", "/", "").body;
+    let token = page.split("token = '").nth(1).unwrap().split('\'').next().unwrap();
+    assert_eq!(status_by_another_name(address), 403);
+    demo.until("clients are connected");
+    let eventually = |status: u16, path: &str, body: &str| {
+        while ask("POST", path, body).status != status {
+            thread::park_timeout(LOOK);
+        }
+    };
+    // The processes are known with the first look.
+    eventually(409, "/drain/origin-1", token);
+    assert_eq!(ask("POST", "/drain/origin-1", "guessed").status, 403);
+    assert_eq!(ask("POST", "/drain/edge-1", token).status, 404);
+
+    demo.until("kill -KILL");
+    eventually(202, "/drain/origin-1", token);
+    for (told, path) in [("DEPLOY origin-1, by the page", "/kill/origin-2"), ("CRASH origin-2, by the page", "")] {
+        demo.until(told);
+        demo.until("it is started again");
+        let moved = demo.until("sessions moved: ").pop().unwrap();
+        assert!(moved.ends_with("clients dropped: 0"), "{moved}");
+        if !path.is_empty() {
+            assert_eq!(ask("POST", path, token).status, 202);
+        }
+    }
+    let state: serde_json::Value = serde_json::from_str(&ask("GET", "/state", "").body).unwrap();
+    assert_eq!(
+        (&state["clients"], &state["dropped"], &state["free"]),
+        (&40.into(), &0.into(), &true.into()),
+        "{state}"
+    );
+    assert!(state["nodes"].as_array().unwrap().iter().any(|node| node["name"] == "edge-2" && node["sessions"] == 20));
+    in_a_browser(address);
+    demo.signal(Signal::INT);
+    let (_, errors, status) = demo.fail();
+    assert_eq!((status.code(), errors.as_str()), (Some(0), STOPPED));
+}
+
+/// What the page answers to a browser that was led there by the name of another site.
+fn status_by_another_name(address: SocketAddr) -> u16 {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: elsewhere.example\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// What a browser makes of the page.
+fn in_a_browser(address: SocketAddr) {
+    const CHROMIUM: &str = "/usr/bin/chromium";
+    if !Path::new(CHROMIUM).exists() {
+        return skip("chromium is not installed");
+    }
+    let output = Command::new(CHROMIUM)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"])
+        .args(["--disable-component-update", "--disable-sync", "--virtual-time-budget=3000", "--dump-dom"])
+        .arg(concat!("--user-data-dir=", env!("CARGO_TARGET_TMPDIR"), "/chromium"))
+        .arg(format!("http://{address}/"))
+        .output()
+        .unwrap();
+    let page = String::from_utf8_lossy(&output.stdout);
+    for (column, name) in [("edges", "edge-1"), ("origins", "origin-3"), ("homes", "broker-1")] {
+        let shown = page.split(&format!("id=\"{column}\"")).nth(1).unwrap_or_default();
+        assert!(shown.contains(&format!("id=\"{name}\"")), "{name} in {page}");
+    }
+    assert!(
+        page.contains("its sessions move") && page.contains("<polyline") && page.contains(">deploy</button>"),
+        "{page}"
+    );
+    assert!(!page.contains("disabled=\"\""), "{page}");
 }
 
 #[test]
