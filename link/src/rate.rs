@@ -116,20 +116,25 @@ mod tests {
             per_second in 1..100_000u32,
             gaps in prop::collection::vec(0..40u64, 1..200),
             start in 0..u64::from(u32::MAX),
+            most in prop_oneof![Just(0), 0..200u64],
         ) {
             let mut rate = Rate::new(per_second);
             let (mut now, mut log) = (start, Vec::new());
             for gap in gaps {
                 now += gap;
-                match rate.admit(now) {
-                    Ok(()) => log.push(now),
+                match rate.reserve(now, most) {
+                    Ok(wait) => {
+                        prop_assert!(wait <= most);
+                        log.push(now + wait);
+                    }
                     Err(wait) => {
-                        prop_assert!(wait >= 1);
+                        prop_assert!(wait > most);
                         prop_assert!(wait == 1 || rate.clone().admit(now + wait - 1).is_err());
                         prop_assert_eq!(rate.clone().admit(now + wait), Ok(()));
                     }
                 }
             }
+            prop_assert!(log.is_sorted(), "turns keep their order");
             for (i, from) in log.iter().enumerate() {
                 for (j, to) in log.iter().enumerate().skip(i) {
                     // The span's length may be rounded up by a millisecond, and the period down by a nanosecond.

@@ -186,10 +186,13 @@ impl Dial for TcpDial {
 
 /// Why there is no listener, and who can do something about it.
 pub(crate) fn cannot_listen(key: &str, address: &str, error: &io::Error) -> io::Error {
+    let port = address.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
     let advice = match error.kind() {
         io::ErrorKind::AddrInUse => "; another process listens there: end it, or choose another port",
         io::ErrorKind::AddrNotAvailable => "; no interface of this machine has that address",
-        io::ErrorKind::PermissionDenied => "; a port below 1024 needs root or CAP_NET_BIND_SERVICE",
+        io::ErrorKind::PermissionDenied if port.is_some_and(|port| port < 1_024) => {
+            "; a port below 1024 needs root or CAP_NET_BIND_SERVICE"
+        }
         _ => "",
     };
     io::Error::new(error.kind(), format!("can't listen on {address} ({key}): {error}{advice}"))

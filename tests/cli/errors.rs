@@ -4,9 +4,18 @@
 //! reads it, under `--- NAME`. `BLESS=1 cargo test --test cli errors` writes what
 //! comes out now; read it before you commit it. It should say in one line what, where, expected, got, and how to mend it.
 
-use std::{fs, net::TcpListener, path::Path, process::Command};
+use std::{
+    fs,
+    io::Read,
+    net::TcpListener,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
-use crate::{BATON, tempdir};
+use baton_drill::pause::{Watch, pause};
+
+use crate::{BATON, PATIENCE, tempdir};
 
 const TABLE: &str = include_str!("errors.txt");
 
@@ -52,15 +61,30 @@ fn said(command: &str, taken: &str, directory: &Path) -> String {
     let words = words(&command.replace("{taken}", taken));
     let at = words.iter().position(|word| word == "baton").expect("a command");
     let variables = words[..at].iter().map(|word| word.split_once('=').expect("VARIABLE=VALUE"));
-    let output = Command::new(BATON)
+    let mut child = Command::new(BATON)
         .args(&words[at + 1..])
         .current_dir(directory)
         .env_clear()
         .envs(variables)
-        .output()
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
         .expect("the program starts");
-    let text = String::from_utf8_lossy(&output.stderr).replace(taken, "{taken}");
-    let code = output.status.code().map_or_else(|| "by a signal".to_owned(), |code| code.to_string());
+    // What should have been refused, and runs, would run for ever.
+    let watch = Watch::start();
+    let status = loop {
+        match child.try_wait().expect("it's ours") {
+            Some(status) => break Some(status),
+            None if watch.elapsed() > PATIENCE => break child.kill().ok().and(None),
+            None => pause(Duration::from_millis(2)),
+        }
+    };
+    let mut text = Vec::new();
+    child.stderr.take().expect("piped").read_to_end(&mut text).expect("it can be read");
+    child.wait().expect("it has ended");
+    let text = String::from_utf8_lossy(&text).replace(taken, "{taken}");
+    let code =
+        status.and_then(|status| status.code()).map_or_else(|| "by a signal".to_owned(), |code| code.to_string());
     let lines = text.lines().map(|line| format!("| {}", undated(line)).trim_end().to_owned() + "\n");
     format!("{}= {code}\n", lines.collect::<String>())
 }

@@ -187,10 +187,14 @@ mod tests {
             let error = show(text.as_bytes(), &Filter::default(), &mut to).unwrap_err().to_string();
             (error, to.iter().filter(|byte| **byte == b'\n').count())
         };
-        assert_eq!(broken(""), ("line 1: an empty file".into(), 0));
+        assert_eq!(broken(""), ("line 1: expected a transcript, got an empty file".into(), 0));
         assert!(broken("no JSON").0.starts_with("line 1: expected"), "{:?}", broken("no JSON"));
         let (error, before) = broken(&TEXT.replacen("\"in\"", "\"up\"", 1));
-        assert!(error.starts_with("line 3: unknown variant `up`"), "{error}");
+        assert!(
+            error.starts_with("line 3: expected a line of a transcript, got ")
+                && error.contains("unknown variant `up`"),
+            "{error}"
+        );
         assert_eq!(before, 1, "what is before it is shown");
         assert!(broken(&TEXT.replacen(":1,", ":2,", 1)).0.contains("format 2"));
     }
