@@ -499,8 +499,14 @@ fn the_documents_commands_are_understood() {
     let commands: Vec<_> =
         texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix("baton ")).collect();
     assert!(commands.len() >= 4 * pages.len(), "{commands:?}");
+    // The README's file, where its commands look for it.
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme");
+    fs::create_dir_all(&directory).unwrap();
+    let (_, file) = texts[0].split_once("```toml\n").unwrap();
+    fs::write(directory.join("baton.toml"), file.split("```").next().unwrap()).unwrap();
     for command in commands {
-        let output = Command::new(env!("CARGO_BIN_EXE_baton")).args(words(command)).arg("--check").output().unwrap();
+        let mut baton = Command::new(env!("CARGO_BIN_EXE_baton"));
+        let output = baton.current_dir(&directory).args(words(command)).arg("--check").output().unwrap();
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
