@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use baton_drill::{
     load::Load,
-    pause::pause,
+    pause::{Watch, pause},
     tier::{Error, Role, Signal, Tier},
 };
 
@@ -30,7 +30,15 @@ pub(super) fn go_on(
     tier: &mut Tier,
 ) -> Result<(), Failure> {
     let down: Vec<_> = tier.nodes().map(|(name, _)| name.to_owned()).filter(|name| tier.pid(name).is_err()).collect();
+    let edges = tier.names(Role::Edge);
+    let links = |tier: &Tier| edges.iter().map(|edge| tier.log_count(edge, "link.open")).sum::<Result<usize, _>>();
+    let all = links(tier)? + edges.len() * down.len();
     interrupt.start(tier, &down)?;
+    // Those that were down are to have their share of the clients: the edges have to know them first.
+    let waited = Watch::start();
+    while links(tier)? < all && waited.elapsed() < PATIENCE {
+        pause(LOOK);
+    }
     let load = Load::start(options.plan("kept", tier, true))?;
     load.ready(PATIENCE)?;
     load.publish();
