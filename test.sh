@@ -133,14 +133,14 @@ instructions() {
     [ -z "$reason" ] || skip instructions "$reason"
 }
 
-# As deploy/Dockerfile links it. The flag is for the program's own crate alone, so the release build of the step before does for
-# all others.
+# With the flag that deploy/Dockerfile links with; it is for the program's own crate alone, and without optimization, so that what the
+# tests were built of does for all others.
 linked_statically() {
     local status=0
-    cargo rustc --release --locked --quiet --bin baton -- -C target-feature=+crt-static || return 1
-    tests/static.sh target/release/baton deploy/edge.toml || status=$?
-    # Whoever measures measures the ordinary one.
-    cargo build --release --locked --quiet || return 1
+    cargo rustc --locked --quiet --bin baton -- -C target-feature=+crt-static || return 1
+    tests/static.sh target/debug/baton deploy/edge.toml || status=$?
+    # Whoever tests tests the ordinary one.
+    cargo build --locked --quiet || return 1
     [ $status = 77 ] || return $status
     skip static "needs root, or user namespaces, to change the root directory"
 }
