@@ -1,16 +1,15 @@
 //! What is in deploy/: each example is a configuration that its role takes, and says the truth about defaults.
 
+#[path = "support/roles.rs"]
+mod roles;
 #[path = "support/skip.rs"]
 mod skip;
 
 use std::{fs, path::PathBuf, process::Command};
 
-use baton_process::{
-    config::{Inputs, Reader, Shared},
-    role::Role,
-};
+use baton_process::role::Role;
 
-use self::skip::skip;
+use self::{roles::read, skip::skip};
 
 const BATON: &str = env!("CARGO_BIN_EXE_baton");
 /// The examples, with the roles that they are for.
@@ -37,20 +36,6 @@ fn uncommented(example: &str) -> (String, usize) {
     let defaults = example.lines().filter(|line| is_default(line)).count();
     let lines = example.lines().map(|line| if is_default(line) { &line[1..] } else { line });
     (lines.map(|line| format!("{line}\n")).collect(), defaults)
-}
-
-/// All that a role makes of a configuration.
-fn read(role: Role, text: &str) -> (Shared, String) {
-    let mut reader = Reader::new(&Inputs { file: Some((role.word().into(), text.into())), ..Inputs::default() });
-    let shared = Shared::read(&mut reader, role);
-    let own = match role {
-        Role::Edge => format!("{:?}", baton_edge::Config::read(&mut reader)),
-        Role::Origin => format!("{:?}", baton_origin::Config::read(&mut reader)),
-        Role::Sidecar => format!("{:?}", baton_sidecar::Config::read(&mut reader)),
-        Role::BrokerSim => format!("{:?}", baton_broker_sim::config::Config::read(&mut reader)),
-    };
-    reader.finish().unwrap_or_else(|report| panic!("{report}"));
-    (shared, own)
 }
 
 #[test]
@@ -86,7 +71,7 @@ fn a_unit_waits_for_the_drain_and_has_descriptors_for_the_sessions() {
             let line = unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
             line.and_then(|value| value.parse::<u64>().ok()).unwrap_or_else(|| panic!("{name}: {key}"))
         };
-        let (shared, _) = read(*role, &text(&format!("{name}.toml")));
+        let (shared, ..) = read(*role, &text(&format!("{name}.toml")));
         let deadline = shared.drain.deadline.expect("it's given, to be seen beside the unit's") / 1_000;
         assert!(number("TimeoutStopSec") >= deadline + FAREWELL, "{name}");
         assert!(number("LimitNOFILE") > shared.limits.sessions as u64, "{name}");

@@ -13,6 +13,8 @@ mod changes;
 mod events;
 mod help;
 mod metrics;
+#[path = "../support/roles.rs"]
+mod roles;
 mod schema;
 mod wire;
 

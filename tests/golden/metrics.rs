@@ -52,15 +52,18 @@ fn play(tier: &mut Tier) {
     let mut connack = [0; 4];
     client.read_exact(&mut connack).expect("answered");
     tier.kill("origin-1").expect("it runs");
-    let lost = |edge: &Tier| edge.metrics("edge-1").map(|samples| samples.total("baton_link_closes_total", &[]));
-    until("the edge has lost its link", || lost(tier).is_ok_and(|closed| closed >= 1.0));
+    tier.until("edge-1", PATIENCE, "the edge has lost its link", |samples| {
+        samples.total("baton_link_closes_total", &[]) >= 1.0
+    })
+    .expect("it notices");
     tier.restart("origin-1").expect("it starts again");
     // No HTTP/2.
     let origin = tier.address("origin-1").expect("it has one");
     connect(origin).write_all(b"GET / HTTP/1.0\r\n\r\n").expect("sent");
-    let refused =
-        |origin: &Tier| origin.metrics("origin-1").map(|samples| samples.total("baton_refused_input_total", &[]));
-    until("garbage is counted", || refused(tier).is_ok_and(|refused| refused >= 1.0));
+    tier.until("origin-1", PATIENCE, "garbage is counted", |samples| {
+        samples.total("baton_refused_input_total", &[]) >= 1.0
+    })
+    .expect("it is");
 }
 
 #[expect(clippy::disallowed_methods, reason = "this test has no runtime that a blocking connect could stop")]
@@ -68,18 +71,6 @@ fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("set");
     stream
-}
-
-#[expect(clippy::disallowed_methods, reason = "other processes change what is looked at, and no session waits here")]
-fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let look = Duration::from_millis(20);
-    for _ in 0..PATIENCE.as_millis() / look.as_millis() {
-        if condition() {
-            return;
-        }
-        std::thread::sleep(look);
-    }
-    panic!("it took too long: {what}");
 }
 
 #[test]
@@ -100,10 +91,9 @@ fn the_numbers_of_every_role() {
     let sets = sets.into_iter().flat_map(|set| ["--set".to_owned(), set]);
     let command = [env!("CARGO_BIN_EXE_baton"), "sidecar"].map(str::to_owned).into_iter().chain(sets);
     tier.add("sidecar", listen, command.collect()).expect("a new name");
-    tier.start("sidecar").expect("it starts");
-    let scrape = || http::request(admin, "GET", "/metrics", PATIENCE);
-    until("the sidecar answers", || scrape().is_ok());
-    add(&scrape().expect("it answered").body, &mut families);
+    tier.restart("sidecar").expect("it starts");
+    let scrape = http::request(admin, "GET", "/metrics", PATIENCE).expect("it answers");
+    add(&scrape.body, &mut families);
 
     let shown = |family: &Family| {
         let labels = family.labels.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
