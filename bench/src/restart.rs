@@ -76,6 +76,9 @@ pub(crate) struct Disruption {
     pub(crate) cpu: Vec<Option<f64>>,
 }
 
+/// What [`Disruption::suffered`] counts.
+pub(crate) const SUFFERED: &str = "clients dropped, messages lost, doubled or reordered";
+
 /// How much there is of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Herd {
@@ -102,8 +105,7 @@ pub(super) fn run(options: &Options) -> Figures {
             println!("set-up:  edge, 2 origins and sidecar of this program; one origin: {how}, and started again");
             let disruption = disrupt(&[stack.address], herd, &parts, || restart(&mut stack, how))?;
             disruption.put(&parts, &mut report);
-            let name = format!("{how}: clients dropped, messages lost, doubled or reordered");
-            figures.push(Figure::none(name, disruption.suffered()));
+            figures.push(Figure::none(format!("{how}: {SUFFERED}"), disruption.suffered()));
         }
         (None, _) => return Err("--command: expected the command that restarts what listens there".into()),
     }
@@ -173,7 +175,7 @@ pub(crate) fn disrupt(
 }
 
 impl Disruption {
-    /// Clients dropped, and messages lost, doubled or reordered.
+    /// How many there are of [`SUFFERED`].
     pub(crate) fn suffered(&self) -> f64 {
         let total = self.verdict.total();
         count(self.verdict.dropped() + total.lost + total.duplicated + total.reordered)

@@ -43,7 +43,7 @@ impl Arm<'_> {
         self.introduce()?;
         let mut tier = self.tier()?;
         let load = Load::start(self.options.plan("demo", &tier, !self.dcr))?;
-        let nodes = page::shown(&tier);
+        let nodes = page::nodes(&tier);
         let quiet = Duration::from_secs(self.options.seconds);
         let story = Story {
             console: self.console,

@@ -46,7 +46,7 @@ pub(super) fn go_on(
     if let Some(page) = console.page() {
         page.set_free();
     }
-    let nodes = page::shown(tier);
+    let nodes = page::nodes(tier);
     live::beside(console, nodes, &load, || watch(console, interrupt, tier, &load))
 }
 

@@ -11,7 +11,7 @@ use baton_drill::load::{Load, Progress};
 
 use super::{
     console::{Console, grouped},
-    page::Shown,
+    page::Node,
 };
 
 /// Time between two looks.
@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(250);
 const BACK: usize = 4;
 
 /// Plays `scene`, and tells meanwhile how `load` stands; with these processes where there is a page.
-pub(super) fn beside<R>(console: &Console, nodes: Vec<Shown>, load: &Load, scene: impl FnOnce() -> R) -> R {
+pub(super) fn beside<R>(console: &Console, nodes: Vec<Node>, load: &Load, scene: impl FnOnce() -> R) -> R {
     let scene = || match console.page() {
         Some(page) => page.beside(nodes, load, scene),
         None => scene(),

@@ -78,8 +78,9 @@ struct View {
     lines: VecDeque<String>,
 }
 
+/// A process that is shown.
 #[derive(Clone, Debug, Serialize)]
-struct Node {
+pub(super) struct Node {
     name: String,
     part: &'static str,
     /// `None`: it doesn't answer.
@@ -144,11 +145,10 @@ impl Page {
     }
 
     /// Plays `scene`, and shows meanwhile how this tier and this load stand.
-    pub(super) fn beside<R>(&self, nodes: Vec<Shown>, load: &Load, scene: impl FnOnce() -> R) -> R {
+    pub(super) fn beside<R>(&self, mut nodes: Vec<Node>, load: &Load, scene: impl FnOnce() -> R) -> R {
         thread::scope(|scope| {
             let (playing, over) = sync_channel::<()>(0);
             scope.spawn(move || {
-                let mut nodes: Vec<_> = nodes.into_iter().map(|Shown(node)| node).collect();
                 while over.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                     nodes.iter_mut().for_each(Node::look);
                     self.show(&nodes, load);
@@ -171,18 +171,15 @@ impl Page {
     }
 }
 
-/// A process that is shown.
-pub(super) struct Shown(Node);
-
 /// All processes of a tier that say how many sessions they have.
-pub(super) fn shown(tier: &Tier) -> Vec<Shown> {
+pub(super) fn nodes(tier: &Tier) -> Vec<Node> {
     let node = |(name, role): (&str, Role)| {
         let (part, metric) = match role {
             Role::Edge => ("edge", "baton_sessions"),
             Role::Origin => ("origin", "baton_tunnels"),
             _ => ("home", "baton_sessions"),
         };
-        Some(Shown(Node { name: name.to_owned(), part, sessions: None, admin: tier.admin(name).ok()?, metric }))
+        Some(Node { name: name.to_owned(), part, sessions: None, admin: tier.admin(name).ok()?, metric })
     };
     tier.nodes().filter_map(node).collect()
 }

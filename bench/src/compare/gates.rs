@@ -10,7 +10,7 @@ use crate::{
     figure::Figure,
     idle,
     measure::{Turn, count},
-    restart::Disruption,
+    restart::{Disruption, SUFFERED},
     stack::Kind,
 };
 
@@ -157,10 +157,7 @@ fn restart(rest: &Rest, figures: &mut Vec<Figure>) {
     for (how, most, longest) in [("drain", 20.0, 50.0), ("SIGKILL", 200.0, 500.0)] {
         let of = |what: fn(&Disruption) -> f64| rest.restart_of(Kind::Baton, how, what);
         // Nobody is to suffer in any of them; how long they wait is the middle one's.
-        figures.push(Figure::none(
-            format!("{how}: clients dropped, messages lost, doubled or reordered"),
-            of(Disruption::suffered).most,
-        ));
+        figures.push(Figure::none(format!("{how}: {SUFFERED}"), of(Disruption::suffered).most));
         let p999 = of(|disruption| disruption.beyond().0).median;
         figures.push(Figure::at_most(format!("{how}: wait beyond the control, p99.9"), p999, most, "ms"));
         let max = of(|disruption| disruption.beyond().1).median;
