@@ -2,22 +2,25 @@
 
 #![allow(clippy::unwrap_used, reason = "a fixture that fails is a failed test")]
 
+mod browser;
+mod page;
 #[path = "../support/skip.rs"]
 mod skip;
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpStream},
+    io::{BufRead, BufReader, Read},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc::{Receiver, channel},
     thread,
     time::Duration,
 };
 
 use baton_drill::{
     load::{Load, Plan},
-    tier::{Broker, Error, Layout, Tier, http::request_with},
+    tier::{Broker, Error, Layout, Tier},
 };
 use rustix::{
     process::{Pid, Signal, kill_process},
@@ -27,6 +30,8 @@ use rustix::{
 use self::skip::skip;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Time for a demo to say its next line; the slowest come after some seconds.
+const SILENCE: Duration = Duration::from_secs(60);
 /// Looks at processes that are to end, and the time between two.
 const LOOKS: u32 = 1_000;
 const LOOK: Duration = Duration::from_millis(10);
@@ -41,7 +46,7 @@ const STOPPED: &str = "\nbaton demo: stopped, with every process of it\n";
 /// A demo that runs, with temporary files of its own.
 struct Demo {
     child: Child,
-    lines: std::io::Lines<BufReader<ChildStdout>>,
+    lines: Receiver<String>,
     temporary: PathBuf,
 }
 
@@ -49,20 +54,25 @@ impl Demo {
     fn start(test: &str, flags: &[&str]) -> Self {
         let (mut command, temporary) = prepare(test, flags);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (says, lines) = channel();
+        // It ends with the demo, or with the test.
+        thread::spawn(move || output.lines().map(Result::unwrap).try_for_each(|line| says.send(line)));
         Self { child, lines, temporary }
     }
 
     /// Reads on until a line contains `text`; returns what was read, that line last.
     fn until(&mut self, text: &str) -> Vec<String> {
         let mut read = Vec::new();
-        for line in self.lines.by_ref() {
-            read.push(line.unwrap());
+        loop {
+            match self.lines.recv_timeout(SILENCE) {
+                Ok(line) => read.push(line),
+                Err(why) => panic!("{why} before {text}: {read:#?}"),
+            }
             if read.last().is_some_and(|line| line.contains(text)) {
                 return read;
             }
         }
-        panic!("the demo ended without {text}: {read:#?}");
     }
 
     /// All that is still to come, and the end. Nothing may be left behind.
@@ -74,7 +84,7 @@ impl Demo {
 
     /// The same, with what it says on standard error: a few lines, which a pipe holds.
     fn fail(mut self) -> (Vec<String>, String, ExitStatus) {
-        let lines: Vec<_> = self.lines.by_ref().map(Result::unwrap).collect();
+        let lines: Vec<_> = self.lines.iter().collect();
         let errors = std::io::read_to_string(self.child.stderr.take().unwrap()).unwrap();
         let status = self.child.wait().unwrap();
         assert_eq!(fs::read_dir(&self.temporary).unwrap().count(), 0, "temporary files are left: {errors}");
@@ -227,7 +237,7 @@ fn both_arms_are_played_and_drawn() {
 
     let drawing = fs::read_to_string(&file).unwrap();
     fs::remove_file(&file).unwrap();
-    assert!(drawing.contains("With DCR: 0 clients dropped, 0 messages lost, 0 new CONNECTs"), "{drawing}");
+    assert!(drawing.contains("by Baton's DCR: 0 clients dropped, 0 messages lost, 0 new CONNECTs"), "{drawing}");
     assert_eq!(drawing.matches(": deployed").count(), 6, "{drawing}");
     assert_eq!(drawing.matches(": kill -9").count(), 2, "{drawing}");
     // From the top: without DCR somebody connects again, with it nobody.
@@ -364,88 +374,6 @@ fn children(demo: &Demo) -> Vec<Pid> {
         name.trim() == "baton"
     })
     .collect()
-}
-
-#[test]
-fn the_page_shows_the_tier_and_its_buttons_end_origins() {
-    let mut demo = Demo::start("page", &["--seconds", "1", "--page"]);
-    let line = demo.until("To look at").pop().unwrap();
-    let address = line.split("http://").nth(1).unwrap().trim_end_matches('/').parse().unwrap();
-    let ask = |method: &str, path: &str, body: &str| request_with(address, method, path, body, PATIENCE).unwrap();
-    let page = ask("GET", "/", "").body;
-    let token = page.split("token = '").nth(1).unwrap().split('\'').next().unwrap();
-    assert_eq!(status_by_another_name(address), 403);
-    demo.until("clients are connected");
-    let eventually = |status: u16, path: &str, body: &str| {
-        for _ in 0..LOOKS {
-            if ask("POST", path, body).status == status {
-                return;
-            }
-            thread::park_timeout(LOOK);
-        }
-        panic!("{path} isn't answered with {status}");
-    };
-    // The processes are known with the first look.
-    eventually(409, "/drain/origin-1", token);
-    assert_eq!(ask("POST", "/drain/origin-1", "guessed").status, 403);
-    assert_eq!(ask("POST", "/drain/edge-1", token).status, 404);
-
-    demo.until("kill -KILL");
-    eventually(202, "/drain/origin-1", token);
-    for (told, path) in [("DEPLOY origin-1, by the page", "/kill/origin-2"), ("CRASH origin-2, by the page", "")] {
-        demo.until(told);
-        demo.until("it is started again");
-        let moved = demo.until("sessions moved: ").pop().unwrap();
-        assert!(moved.ends_with("clients dropped: 0"), "{moved}");
-        if !path.is_empty() {
-            assert_eq!(ask("POST", path, token).status, 202);
-        }
-    }
-    let state: serde_json::Value = serde_json::from_str(&ask("GET", "/state", "").body).unwrap();
-    assert_eq!(
-        (&state["clients"], &state["dropped"], &state["free"]),
-        (&40.into(), &0.into(), &true.into()),
-        "{state}"
-    );
-    assert!(state["nodes"].as_array().unwrap().iter().any(|node| node["name"] == "edge-2" && node["sessions"] == 20));
-    in_a_browser(address);
-    demo.signal(Signal::INT);
-    let (_, errors, status) = demo.fail();
-    assert_eq!((status.code(), errors.as_str()), (Some(0), STOPPED));
-}
-
-/// What the page answers to a browser that was led there by the name of another site.
-fn status_by_another_name(address: SocketAddr) -> u16 {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: elsewhere.example\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.split(' ').nth(1).unwrap().parse().unwrap()
-}
-
-/// What a browser makes of the page.
-fn in_a_browser(address: SocketAddr) {
-    const CHROMIUM: &str = "/usr/bin/chromium";
-    if !Path::new(CHROMIUM).exists() {
-        return skip("chromium is not installed");
-    }
-    let output = Command::new(CHROMIUM)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"])
-        .args(["--disable-component-update", "--disable-sync", "--virtual-time-budget=3000", "--dump-dom"])
-        .arg(concat!("--user-data-dir=", env!("CARGO_TARGET_TMPDIR"), "/chromium"))
-        .arg(format!("http://{address}/"))
-        .output()
-        .unwrap();
-    let page = String::from_utf8_lossy(&output.stdout);
-    for (column, name) in [("edges", "edge-1"), ("origins", "origin-3"), ("homes", "broker-1")] {
-        let shown = page.split(&format!("id=\"{column}\"")).nth(1).unwrap_or_default();
-        assert!(shown.contains(&format!("id=\"{name}\"")), "{name} in {page}");
-    }
-    assert!(
-        page.contains("its sessions move") && page.contains("<polyline") && page.contains(">deploy</button>"),
-        "{page}"
-    );
-    assert!(!page.contains("disabled=\"\""), "{page}");
 }
 
 #[test]
