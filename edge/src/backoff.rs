@@ -13,7 +13,6 @@ const DOUBLINGS: u8 = 7;
 const _: () = assert!(FIRST << DOUBLINGS >= LONGEST && FIRST << (DOUBLINGS - 1) < LONGEST);
 
 /// Exponential backoff with full jitter, so that sessions that failed together don't come back together.
-/// One byte: every session has one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Backoff {
     failures: u8,
@@ -32,11 +31,6 @@ impl Backoff {
         let ceiling = (FIRST << self.failures).min(LONGEST);
         self.failures = (self.failures + 1).min(DOUBLINGS);
         rng.random_range(1..=ceiling)
-    }
-
-    /// An attach succeeded.
-    pub fn reset(&mut self) {
-        self.failures = 0;
     }
 }
 
@@ -76,13 +70,10 @@ mod tests {
     }
 
     #[test]
-    fn a_success_begins_anew() {
+    fn no_wait_is_longer_than_the_longest() {
         let mut rng = SmallRng::seed_from_u64(2);
         let mut backoff = Backoff::new();
         (0..1_000).for_each(|_| assert!(backoff.next(&mut rng) <= LONGEST));
-        backoff.reset();
-        assert_eq!(backoff, Backoff::new());
-        assert!(backoff.next(&mut rng) <= FIRST);
     }
 
     #[test]
@@ -94,10 +85,5 @@ mod tests {
         waits.dedup();
         assert!(waits.len() > 90, "{waits:?}");
         assert_eq!(spread(1, &mut rng), 1);
-    }
-
-    #[test]
-    fn every_session_can_afford_one() {
-        assert_eq!(size_of::<Backoff>(), 1);
     }
 }

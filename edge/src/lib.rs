@@ -23,7 +23,7 @@ use baton_protocol::{error::CloseCause, limits::Millis, session::Terms};
 use rand::SeedableRng;
 use tokio::{
     sync::Notify,
-    task::{JoinSet, yield_now},
+    task::JoinSet,
     time::{Instant, sleep_until},
 };
 use tracing::info;
@@ -35,6 +35,7 @@ mod config;
 mod origins;
 pub mod pacing;
 mod refusals;
+mod search;
 mod seat;
 
 pub use config::Config;
@@ -149,8 +150,7 @@ async fn drain(mut clients: JoinSet<()>, house: &Rc<House>, deadline: Duration) 
     house.closed.notify_waiters();
     house.origins.wake_all();
     while clients.join_next().await.is_some() {}
-    // What the sessions said last is written by the links' own tasks.
-    yield_now().await;
+    house.origins.settled().await;
     let time_ms = house.origins.worker.now() - began;
     info!(event = "edge.drained", left_by_themselves = at_first - left, closed = left, time_ms);
     if left == 0 { Exit::Done } else { Exit::Left(left) }

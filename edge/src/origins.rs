@@ -7,7 +7,7 @@ pub(crate) mod link;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     rc::{Rc, Weak},
     task::{Context, Waker},
     time::Duration,
@@ -28,7 +28,7 @@ pub(crate) use self::link::{Link, Permission, Waiting};
 use crate::{
     backoff::Backoff,
     choice::{Avoid, Candidate, Health, choose},
-    pacing::{Homes, Outcome},
+    pacing::{Homes, Outcome, homes::HOMES},
 };
 
 /// Time for a connection to an origin to be made.
@@ -62,6 +62,8 @@ pub(crate) struct Origins {
     links: RefCell<Vec<Rc<Link>>>,
     health: RefCell<Vec<Health>>,
     homes: RefCell<Homes>,
+    /// The homes' names, for sessions to share; as many as there may be homes.
+    names: RefCell<BTreeSet<NodeName>>,
     open_rate: RefCell<Rate>,
     /// Sessions that wait to open, as they came; only the first asks.
     opening: RefCell<BTreeMap<u64, Waker>>,
@@ -93,6 +95,7 @@ impl Origins {
             links: RefCell::default(),
             health: RefCell::new(health),
             homes: RefCell::default(),
+            names: RefCell::default(),
             open_rate: RefCell::new(Rate::new(opens_per_second)),
             opening: RefCell::default(),
             stranded: RefCell::default(),
@@ -136,6 +139,26 @@ impl Origins {
     /// Wakes every session.
     pub(crate) fn wake_all(&self) {
         self.sessions.wakers.borrow().values().for_each(Waker::wake_by_ref);
+    }
+
+    /// Returns when the homes have heard of every session that it is over, or the link's time for that has passed.
+    pub(crate) async fn settled(&self) {
+        let links = self.links.borrow().clone();
+        for link in links {
+            link.trunk.state().empty().await;
+        }
+    }
+
+    /// This name, held once for all sessions of the home.
+    pub(crate) fn shared(&self, home: NodeName) -> NodeName {
+        let mut names = self.names.borrow_mut();
+        if let Some(held) = names.get(&home) {
+            return held.clone();
+        }
+        if names.len() < HOMES {
+            names.insert(home.clone());
+        }
+        home
     }
 
     // ---- leave to attach

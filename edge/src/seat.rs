@@ -2,9 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    future::Future,
     net::SocketAddr,
-    pin::Pin,
     rc::Rc,
     task::{Context, Poll},
 };
@@ -29,14 +27,15 @@ use baton_protocol::{
         edge::{Attached, MoveReason},
     },
 };
-use tokio::{sync::Notify, time::Sleep};
+use tokio::sync::Notify;
 use tracing::debug;
 
 use crate::{
-    backoff::{self, Backoff},
+    backoff,
     origins::{Leave, Link, Origins, Permission, Resuming, Waiting},
     pacing::Outcome,
     refusals::Refusals,
+    search::Search,
 };
 
 /// What every session of an edge goes by.
@@ -70,28 +69,17 @@ pub(crate) struct Seat {
     number: u64,
     enrolled: bool,
     client: SocketAddr,
-    began: Millis,
     /// The connection that carries the tunnel.
     link: Option<Rc<Link>>,
     flight: Option<Box<Flight>>,
-    waiting: Option<Box<Waiting>>,
-    backoff: Backoff,
-    not_before: Millis,
-    timer: Option<(Millis, Pin<Box<Sleep>>)>,
-    /// The origin that failed this session last.
-    failed: Option<usize>,
-    /// When to leave a connection that is solicited, and the time by which it wants to be left: a repeated SOLICIT
-    /// replaces both.
-    move_at: Option<(Millis, Millis)>,
-    /// Since when another tunnel has been needed, and since when there has been none.
-    needed_at: Option<Millis>,
-    detached_at: Option<Millis>,
-    /// Since when T_open has stood still, because the open waits for our own rate or for a home that is busy.
-    held_up_at: Option<Millis>,
+    search: Option<Box<Search>>,
     state: Option<SessionState>,
     /// Whether the client has got a byte: then a bare close is the only answer left.
     answered: bool,
 }
+
+/// It is in the session's task, whose memory comes in steps of 128 bytes.
+const _: () = assert!(size_of::<Seat>() <= 80);
 
 impl Seat {
     pub(crate) fn new(house: Rc<House>, client: SocketAddr, now: Millis) -> Self {
@@ -101,18 +89,9 @@ impl Seat {
             number,
             enrolled: false,
             client,
-            began: now,
             link: None,
             flight: None,
-            waiting: None,
-            backoff: Backoff::new(),
-            not_before: 0,
-            timer: None,
-            failed: None,
-            move_at: None,
-            needed_at: None,
-            detached_at: None,
-            held_up_at: None,
+            search: Some(Box::new(Search::since(now))),
             state: None,
             answered: false,
         }
@@ -139,6 +118,10 @@ impl Seat {
         }
     }
 
+    fn search(&mut self, now: Millis) -> &mut Search {
+        self.search.get_or_insert_with(|| Box::new(Search::since(now)))
+    }
+
     // ---- is an attach due?
 
     /// Why an attach is due now; `Err(when)` if one will be.
@@ -149,30 +132,25 @@ impl Seat {
         }
         let solicited = self.link.as_ref().filter(|link| link.leave_by.get().is_some() && half.tunnel().is_some());
         let Some(link) = solicited.filter(|_| self.house.dcr) else {
-            self.move_at = None;
+            if let Some(search) = &mut self.search {
+                search.move_at = None;
+            }
             return Ok(None);
         };
         let leave_by = link.leave_by.get().unwrap_or(now);
-        let (at, _) = match self.move_at {
+        let origins = Rc::clone(&self.house.origins);
+        let search = self.search(now);
+        let (at, _) = match search.move_at {
             Some(drawn) if drawn.1 == leave_by => drawn,
-            _ => (self.house.origins.move_at(leave_by, now), leave_by),
+            _ => (origins.move_at(leave_by, now), leave_by),
         };
-        self.move_at = Some((at, leave_by));
+        search.move_at = Some((at, leave_by));
         if at > now { Err(at) } else { Ok(Some(MoveReason::Solicited)) }
     }
 
-    /// Wakes the task at `at`. Pending unless that is now.
-    fn poll_until(&mut self, cx: &mut Context<'_>, at: Millis) -> Poll<()> {
-        if self.timer.as_ref().is_none_or(|(armed, _)| *armed != at) {
-            let clock = self.house.origins.worker.clock();
-            self.timer = Some((at, Box::pin(tokio::time::sleep_until(clock.instant(at)))));
-        }
-        let (_, timer) = self.timer.as_mut().expect("it was just set");
-        let fired = timer.as_mut().poll(cx);
-        if fired.is_ready() {
-            self.timer = None;
-        }
-        fired
+    fn poll_until(&mut self, cx: &mut Context<'_>, at: Millis, now: Millis) -> Poll<()> {
+        let clock = self.house.origins.worker.clock();
+        self.search(now).poll_until(cx, clock, at)
     }
 
     // ---- leave
@@ -180,45 +158,37 @@ impl Seat {
     fn poll_leave(&mut self, half: &mut EdgeSession, reason: MoveReason, now: Millis, cx: &Context<'_>) -> Leave {
         let origins = Rc::clone(&self.house.origins);
         let Some(home) = half.home() else {
-            let leave = origins.poll_open(self.number, self.failed, cx);
-            self.hold_up(half, !matches!(leave, Leave::NoOrigin), now);
+            let number = self.number;
+            let search = self.search(now);
+            let leave = origins.poll_open(number, search.failed, cx);
+            search.hold_up(half, !matches!(leave, Leave::NoOrigin), now);
             return leave;
         };
-        if self.waiting.as_ref().is_some_and(|waiting| !waiting.holds()) {
-            self.waiting = None;
-        }
-        if self.waiting.is_none() {
-            let leaving = self.link.as_ref().filter(|_| reason == MoveReason::Solicited);
+        let number = self.number;
+        let (link, search) = (self.link.clone(), self.search(now));
+        search.waiting.take_if(|waiting| !waiting.holds());
+        if search.waiting.is_none() {
+            let leaving = link.as_ref().filter(|_| reason == MoveReason::Solicited);
             let ask = Resuming {
                 home,
                 unacked: half.pipe().outgoing().in_flight(),
-                failed: self.failed.or_else(|| {
+                failed: search.failed.or_else(|| {
                     // The connection that swallowed what was sent is the last to try.
-                    self.link.as_ref().filter(|_| reason == MoveReason::BlackHole).map(|link| link.origin)
+                    link.as_ref().filter(|_| reason == MoveReason::BlackHole).map(|link| link.origin)
                 }),
                 leaving: leaving.map(|link| link.instance.as_str()),
             };
-            match origins.queue_resume(self.number, &ask, cx) {
-                Ok(waiting) => self.waiting = Some(Box::new(waiting)),
+            match origins.queue_resume(number, &ask, cx) {
+                Ok(waiting) => search.waiting = Some(waiting),
                 Err(leave) => return leave,
             }
         }
-        match self.waiting.as_mut().and_then(|waiting| waiting.try_take()) {
+        match search.waiting.as_mut().and_then(Waiting::try_take) {
             Some(permission) => {
-                self.waiting = None;
+                search.waiting = None;
                 Leave::Granted(permission)
             }
             None => Leave::Queued,
-        }
-    }
-
-    /// T_open stands still while the open waits for our own rate or a home that is busy.
-    fn hold_up(&mut self, half: &mut EdgeSession, held: bool, now: Millis) {
-        if let Some(since) = self.held_up_at.take() {
-            half.extend_open(now - since, self.began);
-        }
-        if held {
-            self.held_up_at = Some(now);
         }
     }
 
@@ -226,7 +196,7 @@ impl Seat {
 
     fn send(&mut self, half: &mut EdgeSession, permission: Permission, reason: MoveReason, now: Millis) {
         let (epoch, attach, kind) = if half.home().is_none() {
-            self.hold_up(half, false, now);
+            self.search(now).hold_up(half, false, now);
             let key = self.house.secrets.borrow_mut().session_key();
             let Some((epoch, open)) = half.begin_open(key, Some(self.client.to_string()), now) else { return };
             (epoch, Attach::Open(open), AttachKind::Open)
@@ -252,11 +222,9 @@ impl Seat {
         }
     }
 
-    /// Backs off after a failed attach.
     fn fail(&mut self, origin: usize, now: Millis, wait: Option<Millis>) {
-        self.failed = Some(origin);
-        let wait = wait.unwrap_or_else(|| self.backoff.next(&mut *self.house.origins.chance.borrow_mut()));
-        self.not_before = now + wait;
+        let origins = Rc::clone(&self.house.origins);
+        self.search(now).fail(origin, now, wait, &mut *origins.chance.borrow_mut());
     }
 
     fn handle_answer(&mut self, half: &mut EdgeSession, answer: Answer, now: Millis) -> Event {
@@ -264,7 +232,8 @@ impl Seat {
         let Flight { mut permission, kind, reason, attempt, .. } = *flight;
         let origin = permission.link.origin;
         match answer {
-            Answer::Accepted(accepted, tunnel) => {
+            Answer::Accepted(mut accepted, tunnel) => {
+                accepted.home = self.house.origins.shared(accepted.home);
                 permission.outcome = Outcome::Accepted;
                 self.house.origins.record(origin, Some(&accepted.home), Outcome::Accepted, false);
                 self.house.origins.metrics.attach_accepted(kind);
@@ -295,8 +264,10 @@ impl Seat {
         match attached {
             Attached::Opened => debug!(event = "session.open", %sid, %user, home, origin = link.instance),
             Attached::Moved(moved) => {
-                metrics.moved(moved, now.saturating_sub(self.needed_at.unwrap_or(now)));
-                if let Some(since) = self.detached_at {
+                let (needed_at, detached_at) =
+                    self.search.as_ref().map_or((None, None), |search| (search.needed_at, search.detached_at));
+                metrics.moved(moved, now.saturating_sub(needed_at.unwrap_or(now)));
+                if let Some(since) = detached_at {
                     metrics.reattached(now.saturating_sub(since));
                 }
                 let (reason, planned, epoch) = (moved.reason.word(), moved.planned, half.epoch());
@@ -306,9 +277,7 @@ impl Seat {
             Attached::Ignored | Attached::Contradicted => return,
         }
         self.link = Some(Rc::clone(link));
-        (self.failed, self.not_before, self.timer) = (None, 0, None);
-        (self.move_at, self.needed_at, self.detached_at) = (None, None, None);
-        self.backoff.reset();
+        self.search = None;
     }
 
     fn refused(
@@ -328,7 +297,7 @@ impl Seat {
         self.house.origins.record(origin, half.home(), permission.outcome, at_fault);
         debug!(event = "attach.refused", sid = %half.key().sid(), word, origin = permission.link.instance);
         if kind == AttachKind::Open && matches!(verdict, Verdict::Wait(_)) {
-            self.held_up_at = Some(now);
+            self.search(now).held_up_at = Some(now);
         }
         half.handle_refused(attempt.epoch(), refused, now);
         match verdict {
@@ -337,7 +306,7 @@ impl Seat {
                 let wait = wait.clamp(1, limits::RETRY_AFTER_MAX);
                 let wait = backoff::spread(wait, &mut *self.house.origins.chance.borrow_mut());
                 self.fail(origin, now, Some(wait));
-                self.failed = None;
+                self.search(now).failed = None;
             }
             _ => self.fail(origin, now, None),
         }
@@ -395,13 +364,14 @@ impl Owner for Seat {
     }
 
     fn lost(&mut self, half: &EdgeSession, loss: Loss, now: Millis) {
-        self.detached_at.get_or_insert(now);
-        self.needed_at.get_or_insert(now);
+        let left = self.link.take().map(|link| link.origin);
+        let search = self.search(now);
+        search.detached_at.get_or_insert(now);
+        search.needed_at.get_or_insert(now);
         if loss != Loss::EndStream {
-            self.failed = self.link.as_ref().map(|link| link.origin);
+            search.failed = left;
         }
-        self.link = None;
-        self.move_at = None;
+        search.move_at = None;
         debug!(event = "session.detached", sid = %half.key().sid(), ?loss);
     }
 }
@@ -411,20 +381,23 @@ impl Seat {
         let reason = match self.due(half, now) {
             Ok(Some(reason)) => reason,
             Ok(None) => {
-                (self.waiting, self.needed_at) = (None, None);
+                if let Some(search) = &mut self.search {
+                    (search.waiting, search.needed_at) = (None, None);
+                }
                 return Poll::Pending;
             }
             Err(at) => {
                 // A place in a queue that isn't used keeps others from theirs.
-                self.waiting = None;
-                return self.poll_until(cx, at).map(|()| Event::Changed);
+                self.search(now).waiting = None;
+                return self.poll_until(cx, at, now).map(|()| Event::Changed);
             }
         };
-        self.needed_at.get_or_insert(now);
-        if self.not_before > now {
-            let at = self.not_before;
-            self.hold_up(half, self.held_up_at.is_some(), now);
-            return self.poll_until(cx, at).map(|()| Event::Changed);
+        let search = self.search(now);
+        search.needed_at.get_or_insert(now);
+        if search.not_before > now {
+            let at = search.not_before;
+            search.hold_up(half, search.held_up_at.is_some(), now);
+            return self.poll_until(cx, at, now).map(|()| Event::Changed);
         }
         match self.poll_leave(half, reason, now, cx) {
             Leave::Granted(permission) => {
@@ -432,7 +405,7 @@ impl Seat {
                 Poll::Ready(Event::Changed)
             }
             Leave::Queued | Leave::NoOrigin => Poll::Pending,
-            Leave::After(wait) => self.poll_until(cx, now + wait).map(|()| Event::Changed),
+            Leave::After(wait) => self.poll_until(cx, now + wait, now).map(|()| Event::Changed),
         }
     }
 

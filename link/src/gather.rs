@@ -21,6 +21,10 @@ const READ_BYTES: usize = 64 * 1024;
 /// The same until so many have been there: a connection that says nothing, or little, costs no more.
 const READ_BYTES_FIRST: usize = 1024;
 
+/// Bytes read in a row before everybody else on the loop has a turn. A frame can be 10 bytes long, and costs about as much
+/// as one of 16 KiB.
+const READ_IN_A_ROW: usize = 256 * 1024;
+
 #[derive(Debug)]
 struct Inner<Io> {
     io: Io,
@@ -30,6 +34,8 @@ struct Inner<Io> {
     ahead: Box<[u8]>,
     ahead_at: usize,
     ahead_end: usize,
+    /// Bytes until others have a turn.
+    in_a_row: usize,
     /// Whether bytes have arrived since somebody asked.
     heard: bool,
     backlog_since: Option<Millis>,
@@ -55,6 +61,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Gather<Io> {
             ahead: vec![0; READ_BYTES_FIRST].into_boxed_slice(),
             ahead_at: 0,
             ahead_end: 0,
+            in_a_row: READ_IN_A_ROW,
             heard: false,
             backlog_since: None,
         })))
@@ -124,7 +131,13 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gather<Io> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.0.borrow_mut();
         if inner.ahead_at == inner.ahead_end {
+            if inner.in_a_row == 0 {
+                inner.in_a_row = READ_IN_A_ROW;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             ready!(inner.poll_ahead(cx))?;
+            inner.in_a_row = inner.in_a_row.saturating_sub(inner.ahead_end);
         }
         let n = buf.remaining().min(inner.ahead_end - inner.ahead_at);
         buf.put_slice(&inner.ahead[inner.ahead_at..inner.ahead_at + n]);

@@ -24,7 +24,7 @@ use h2::{
 use http::Request;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::oneshot,
+    sync::{Notify, oneshot},
     time::{Interval, MissedTickBehavior, interval, timeout},
 };
 
@@ -102,6 +102,7 @@ enum Command {
 #[derive(Debug)]
 pub struct TrunkState {
     tunnels: Cell<usize>,
+    emptied: Notify,
     backlog_since: Cell<Option<Millis>>,
     flushed: Cell<Millis>,
     ended: Cell<bool>,
@@ -113,6 +114,7 @@ impl TrunkState {
     fn new() -> Rc<Self> {
         Rc::new(Self {
             tunnels: Cell::new(0),
+            emptied: Notify::new(),
             backlog_since: Cell::new(None),
             flushed: Cell::new(0),
             ended: Cell::new(false),
@@ -124,6 +126,17 @@ impl TrunkState {
     /// Tunnels and attempts on the trunk.
     pub fn tunnels(&self) -> usize {
         self.tunnels.get()
+    }
+
+    /// Returns when there are none: both ends know of each that was ended in order, or the connection is gone.
+    pub async fn empty(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.tunnels() == 0 {
+                return;
+            }
+            emptied.await;
+        }
     }
 
     /// Until when there last were bytes that the kernel didn't take for a second or longer: `now` if there are.
@@ -186,6 +199,9 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.tunnels.set(self.0.tunnels.get() - 1);
+        if self.0.tunnels.get() == 0 {
+            self.0.emptied.notify_waiters();
+        }
     }
 }
 

@@ -99,8 +99,8 @@ impl<'a> Course<'a> {
 
 fn caption(verdict: &Verdict) -> String {
     format!(
-        "{} DCR: {} clients dropped, {} messages lost, {} new CONNECTs, longest gap {}",
-        if verdict.dcr { "With" } else { "Without" },
+        "{}: {} clients dropped, {} messages lost, {} new CONNECTs, longest gap {}",
+        if verdict.dcr { "Sessions resume, by Baton's DCR" } else { "Without DCR, as with any proxy" },
         grouped(verdict.dropped),
         grouped(verdict.ledger.total().lost),
         grouped(verdict.books.connects),

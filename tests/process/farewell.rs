@@ -12,6 +12,13 @@ use crate::support::{PATIENCE, Play, layout, plan, tier, until};
 
 before_both_brokers!(an_edge_whose_clients_stay an_edge_whose_clients_go a_home_whose_clients_stay);
 
+const ABORTED: [(&str, &str); 1] = [("cause", "aborted")];
+
+/// Processes that hold sessions: a broker-sim has both homes.
+fn holders(broker: Broker) -> &'static [&'static str] {
+    if broker == Broker::Sim { &["broker-1"] } else { &["home-1", "home-2"] }
+}
+
 /// The usual load at the second edge, and ten clients who do nothing at the first.
 fn two_loads(broker: Broker, deadline: &str) -> Option<(Play, Load)> {
     let mut tier = tier(layout(broker, 2).set(Role::Edge, "drain.deadline", deadline))?;
@@ -46,6 +53,9 @@ fn an_edge_whose_clients_stay(broker: Broker) {
     assert_eq!(status.code(), Some(3));
     idle.until(PATIENCE, |progress| progress.counts.dropped == 10).unwrap_or_else(|late| panic!("{late}"));
     assert_eq!(play.tier.log_count("edge-1", "cause=shutdown").expect("it has a log"), 10);
+    // What was between them and the broker is over before the edge is: nobody waits a grace time for wills.
+    let ended = |home: &&str| play.tier.metrics(home).expect("it answers").total("baton_client_closes_total", &ABORTED);
+    assert_eq!(holders(broker).iter().map(ended).sum::<f64>(), 10.0);
     others_go_on(play);
 }
 
@@ -62,7 +72,8 @@ fn an_edge_whose_clients_go(broker: Broker) {
 }
 
 fn a_home_whose_clients_stay(broker: Broker) {
-    let (role, home) = if broker == Broker::Sim { (Role::BrokerSim, "broker-1") } else { (Role::Sidecar, "home-1") };
+    let role = if broker == Broker::Sim { Role::BrokerSim } else { Role::Sidecar };
+    let home = holders(broker)[0];
     let Some(mut play) = Play::begin(layout(broker, 2).set(role, "drain.deadline", "500ms")) else { return };
     play.tier.terminate(home).expect("it runs");
     let status = play.tier.exit(home, PATIENCE).expect("it ends");
