@@ -16,7 +16,7 @@ const BATON: &str = env!("CARGO_BIN_EXE_baton");
 const EXAMPLES: [(&str, Role); 4] =
     [("edge", Role::Edge), ("origin", Role::Origin), ("sidecar", Role::Sidecar), ("broker-sim", Role::BrokerSim)];
 /// Seconds that a unit has to leave for what comes after a drain's deadline: farewells and last words.
-const FAREWELL: u64 = 5;
+const FAREWELL: u64 = 6;
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)

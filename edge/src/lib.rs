@@ -5,7 +5,7 @@
 //!  client ── TCP ──► [client]  reads CONNECT, owns the socket and the half, runs the loop
 //!                       │
 //!                    [seat]    when to attach, and what came of it ──► [origins]  connections, choice, leave
-//!                                                                         │ [choice] [pacing] [backoff]: pure
+//!                    [search]  what that takes while it lasts             │ [choice] [pacing] [backoff]: pure
 //!                                                                         ▼
 //!                                                                      origins ══ trunks, control streams
 //! ```
@@ -23,7 +23,7 @@ use baton_protocol::{error::CloseCause, limits::Millis, session::Terms};
 use rand::SeedableRng;
 use tokio::{
     sync::Notify,
-    task::JoinSet,
+    task::{JoinSet, yield_now},
     time::{Instant, sleep_until},
 };
 use tracing::info;
@@ -150,6 +150,8 @@ async fn drain(mut clients: JoinSet<()>, house: &Rc<House>, deadline: Duration) 
     house.closed.notify_waiters();
     house.origins.wake_all();
     while clients.join_next().await.is_some() {}
+    // What the sessions said last is written by the links' own tasks.
+    yield_now().await;
     house.origins.settled().await;
     let time_ms = house.origins.worker.now() - began;
     info!(event = "edge.drained", left_by_themselves = at_first - left, closed = left, time_ms);

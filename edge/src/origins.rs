@@ -141,7 +141,8 @@ impl Origins {
         self.sessions.wakers.borrow().values().for_each(Waker::wake_by_ref);
     }
 
-    /// Returns when the homes have heard of every session that it is over, or the link's time for that has passed.
+    /// Returns when the homes have heard of every session with a tunnel that it is over, or the link's time for that has
+    /// passed.
     pub(crate) async fn settled(&self) {
         let links = self.links.borrow().clone();
         for link in links {

@@ -1,5 +1,5 @@
-//! What a session knows while it needs a tunnel: whom it tried, what it waits for, since when. One that has a tunnel and
-//! may keep it has none of this.
+//! What a session knows while it needs a tunnel: whom it tried, what it waits for, since when. It goes with the next tunnel;
+//! a session that has missed none since has none of this.
 
 use std::{
     future::Future,
@@ -16,6 +16,7 @@ use crate::{backoff::Backoff, origins::Waiting};
 
 #[derive(Debug)]
 pub(crate) struct Search {
+    /// When the session began, which bounds T_open. Of no meaning once it has a home.
     began: Millis,
     pub(crate) waiting: Option<Waiting>,
     backoff: Backoff,

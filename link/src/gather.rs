@@ -136,7 +136,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gather<Io> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            ready!(inner.poll_ahead(cx))?;
+            let Poll::Ready(read) = inner.poll_ahead(cx) else {
+                inner.in_a_row = READ_IN_A_ROW;
+                return Poll::Pending;
+            };
+            read?;
             inner.in_a_row = inner.in_a_row.saturating_sub(inner.ahead_end);
         }
         let n = buf.remaining().min(inner.ahead_end - inner.ahead_at);
@@ -166,5 +170,45 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gather<Io> {
         let mut inner = self.0.borrow_mut();
         ready!(inner.poll_write_out(cx))?;
         Pin::new(&mut inner.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicU32, Ordering},
+        },
+        task::Wake,
+    };
+
+    use tokio::io::{join, repeat, sink};
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Woken(AtomicU32);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_always_has_more_is_interrupted() {
+        let mut gather = Gather::new(join(repeat(b'x'), sink()), Clock::start());
+        let woken = Arc::new(Woken::default());
+        let (waker, mut bytes) = (Arc::clone(&woken).into(), [0; 16 * 1024]);
+        for turn in 0..3 {
+            let (mut read, mut buf) = (0, ReadBuf::new(&mut bytes));
+            while Pin::new(&mut gather).poll_read(&mut Context::from_waker(&waker), &mut buf).is_ready() {
+                read += buf.filled().len();
+                buf.clear();
+            }
+            assert!((READ_IN_A_ROW..READ_IN_A_ROW + READ_BYTES).contains(&read), "{read}");
+            assert_eq!(woken.0.load(Ordering::Relaxed), turn + 1);
+        }
     }
 }

@@ -128,7 +128,8 @@ impl TrunkState {
         self.tunnels.get()
     }
 
-    /// Returns when there are none: both ends know of each that was ended in order, or the connection is gone.
+    /// Returns when there are none. What was ended in order is known at both ends by then, or the connection is gone; what
+    /// was reset doesn't count, and its reset may not have left yet.
     pub async fn empty(&self) {
         loop {
             let emptied = self.emptied.notified();

@@ -3,11 +3,13 @@
 use std::{
     fs,
     net::{Ipv4Addr, TcpStream},
+    os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
 };
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
 
@@ -15,12 +17,13 @@ use crate::{LOOK, LOOKS, PATIENCE, skip::skip};
 
 const CHROMIUM: &str = "/usr/bin/chromium";
 
-/// Its process, while it is wanted.
+/// Its processes, while they are wanted: a group.
 struct Chromium(Child);
 
 impl Drop for Chromium {
     fn drop(&mut self) {
-        drop(self.0.kill());
+        // Fails only for one that has ended.
+        let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
         drop(self.0.wait());
     }
 }
@@ -45,7 +48,10 @@ impl Browser {
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"])
             .args(["--disable-component-update", "--disable-sync", "--remote-debugging-port=0"])
             .arg(format!("--user-data-dir={}", profile.display()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn()
             .unwrap();
         let chromium = Chromium(chromium);
@@ -55,7 +61,7 @@ impl Browser {
             Some((port.parse().ok()?, path.trim().to_owned()))
         });
         let (port, path) = listens.expect("it says where it listens");
-        let made = Tools::at(port, &path).ask("Target.createTarget", &json!({ "url": url }));
+        let made = Tools::at(port, &path).ask("Target.createTarget", &json!({ "url": url })).unwrap();
         let page = made["targetId"].as_str().unwrap();
         Some(Self { _chromium: chromium, page: Tools::at(port, &format!("/devtools/page/{page}")) })
     }
@@ -63,15 +69,16 @@ impl Browser {
     /// What an expression is worth on the page.
     pub(crate) fn value(&mut self, expression: &str) -> Value {
         let asked = json!({ "expression": expression, "returnByValue": true });
-        let result = self.page.ask("Runtime.evaluate", &asked);
+        let result = self.page.ask("Runtime.evaluate", &asked).unwrap_or_else(|error| panic!("{expression}: {error}"));
         assert!(result["exceptionDetails"].is_null(), "{expression}: {result}");
         result["result"]["value"].clone()
     }
 
     /// Waits until an expression is true; one that can't be evaluated yet isn't.
     pub(crate) fn until(&mut self, expression: &str) {
-        let guarded = format!("(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()");
-        eventually(|| (self.value(&guarded) == true).then_some(())).unwrap_or_else(|| panic!("not {expression}"));
+        let asked = json!({ "expression": format!("Boolean({expression})"), "returnByValue": true });
+        let is_true = || (self.page.ask("Runtime.evaluate", &asked).ok()?["result"]["value"] == true).then_some(());
+        eventually(is_true).unwrap_or_else(|| panic!("not {expression}"));
     }
 }
 
@@ -89,7 +96,8 @@ impl Tools {
         Self { socket, asked: 0 }
     }
 
-    fn ask(&mut self, method: &str, params: &Value) -> Value {
+    /// The result, or the error.
+    fn ask(&mut self, method: &str, params: &Value) -> Result<Value, Value> {
         self.asked += 1;
         let asked = json!({ "id": self.asked, "method": method, "params": params });
         self.socket.send(Message::text(asked.to_string())).unwrap();
@@ -97,8 +105,7 @@ impl Tools {
             let Message::Text(text) = self.socket.read().expect("an answer") else { continue };
             let said: Value = serde_json::from_str(&text).unwrap();
             if said["id"] == self.asked {
-                assert!(said["error"].is_null(), "{method}: {said}");
-                return said["result"].clone();
+                return if said["error"].is_null() { Ok(said["result"].clone()) } else { Err(said["error"].clone()) };
             }
         }
     }

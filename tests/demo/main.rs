@@ -13,7 +13,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
     time::Duration,
 };
@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Time for a demo to say its next line; the slowest come after some seconds.
 const SILENCE: Duration = Duration::from_secs(60);
 /// Looks at processes that are to end, and the time between two.
-const LOOKS: u32 = 1_000;
+const LOOKS: u32 = 3_000;
 const LOOK: Duration = Duration::from_millis(10);
 /// Columns of a line.
 const WIDTH: usize = 100;
@@ -84,7 +84,14 @@ impl Demo {
 
     /// The same, with what it says on standard error: a few lines, which a pipe holds.
     fn fail(mut self) -> (Vec<String>, String, ExitStatus) {
-        let lines: Vec<_> = self.lines.iter().collect();
+        let mut lines = Vec::new();
+        loop {
+            match self.lines.recv_timeout(SILENCE) {
+                Ok(line) => lines.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("silence after {lines:#?}"),
+            }
+        }
         let errors = std::io::read_to_string(self.child.stderr.take().unwrap()).unwrap();
         let status = self.child.wait().unwrap();
         assert_eq!(fs::read_dir(&self.temporary).unwrap().count(), 0, "temporary files are left: {errors}");

@@ -12,6 +12,8 @@ use crate::support::{PATIENCE, Play, layout, plan, tier, until};
 
 before_both_brokers!(an_edge_whose_clients_stay an_edge_whose_clients_go a_home_whose_clients_stay);
 
+/// Milliseconds that an edge takes whose homes don't answer.
+const LINGER: u32 = 5_000;
 const ABORTED: [(&str, &str); 1] = [("cause", "aborted")];
 
 /// Processes that hold sessions: a broker-sim has both homes.
@@ -56,6 +58,15 @@ fn an_edge_whose_clients_stay(broker: Broker) {
     // What was between them and the broker is over before the edge is: nobody waits a grace time for wills.
     let ended = |home: &&str| play.tier.metrics(home).expect("it answers").total("baton_client_closes_total", &ABORTED);
     assert_eq!(holders(broker).iter().map(ended).sum::<f64>(), 10.0);
+    let log = play.tier.log("edge-1").expect("it has one");
+    let took =
+        log.split("edge.drained").nth(1).and_then(|line| line.split("time_ms=").nth(1)).expect("it says how long");
+    let took: u32 = took.split_whitespace().next().and_then(|word| word.parse().ok()).expect("milliseconds");
+    assert!((500..LINGER).contains(&took), "{took}");
+    if broker == Broker::Sim {
+        let wills = || play.tier.metrics("broker-1").expect("it answers").total("baton_broker_wills_total", &[]);
+        until("their wills are published", || wills() == 10.0);
+    }
     others_go_on(play);
 }
 
