@@ -244,7 +244,7 @@ fn both_arms_are_played_and_drawn() {
 
     let drawing = fs::read_to_string(&file).unwrap();
     fs::remove_file(&file).unwrap();
-    assert!(drawing.contains("by Baton's DCR: 0 clients dropped, 0 messages lost, 0 new CONNECTs"), "{drawing}");
+    assert!(drawing.contains("by Baton&apos;s DCR: 0 clients dropped, 0 messages lost, 0 new CONNECTs"), "{drawing}");
     assert_eq!(drawing.matches(": deployed").count(), 6, "{drawing}");
     assert_eq!(drawing.matches(": kill -9").count(), 2, "{drawing}");
     // From the top: without DCR somebody connects again, with it nobody.
