@@ -6,14 +6,13 @@ use std::{
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, Stdio},
-    thread,
 };
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
 
-use crate::{LOOK, LOOKS, PATIENCE, skip::skip};
+use crate::{PATIENCE, eventually, skip::skip};
 
 const CHROMIUM: &str = "/usr/bin/chromium";
 
@@ -109,14 +108,4 @@ impl Tools {
             }
         }
     }
-}
-
-fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    for _ in 0..LOOKS {
-        if let Some(found) = look() {
-            return Some(found);
-        }
-        thread::park_timeout(LOOK);
-    }
-    None
 }

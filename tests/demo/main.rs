@@ -32,7 +32,7 @@ use self::skip::skip;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Time for a demo to say its next line; the slowest come after some seconds.
 const SILENCE: Duration = Duration::from_secs(60);
-/// Looks at processes that are to end, and the time between two.
+/// Looks at what others do, and the time between two.
 const LOOKS: u32 = 3_000;
 const LOOK: Duration = Duration::from_millis(10);
 /// Columns of a line.
@@ -120,11 +120,19 @@ fn nobody_is_left(temporary: &Path) {
     let environment = |process: &Path| fs::read(process.join("environ")).unwrap_or_default();
     let is_left = |process: &PathBuf| environment(process).split(|byte| *byte == 0).any(|word| word == mark.as_bytes());
     let left = || fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path()).find(is_left);
-    let gone = (0..LOOKS).any(|_| {
+    let gone = eventually(|| left().is_none().then_some(()));
+    assert!(gone.is_some(), "{:?} is left", left());
+}
+
+/// Looks until something is found.
+fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    for _ in 0..LOOKS {
+        if let Some(found) = look() {
+            return Some(found);
+        }
         thread::park_timeout(LOOK);
-        left().is_none()
-    });
-    assert!(gone, "{:?} is left", left());
+    }
+    None
 }
 
 /// A demo, and where its temporary files will be.

@@ -3,13 +3,12 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    thread,
 };
 
 use baton_drill::tier::http::{Response, request_with};
 use rustix::process::Signal;
 
-use crate::{Demo, LOOK, LOOKS, PATIENCE, STOPPED, browser::Browser};
+use crate::{Demo, PATIENCE, STOPPED, browser::Browser, eventually};
 
 /// The page, asked without a browser.
 struct Page {
@@ -34,13 +33,8 @@ impl Page {
     }
 
     fn eventually(&self, status: u16, path: &str) {
-        for _ in 0..LOOKS {
-            if self.status(path) == status {
-                return;
-            }
-            thread::park_timeout(LOOK);
-        }
-        panic!("{path} isn't answered with {status}");
+        let found = eventually(|| (self.status(path) == status).then_some(()));
+        assert!(found.is_some(), "{path} isn't answered with {status}");
     }
 
     /// What is answered to a browser that was led there by the name of another site.
